@@ -1,0 +1,24 @@
+"""Primary keys: UUID version 7, so that newest first is ``-id``."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import uuid
+
+_lock = threading.Lock()
+_last = 0
+
+
+def uuid7() -> uuid.UUID:
+    """Return a UUID version 7 (RFC 9562), greater than any that this process made before."""
+    global _last
+    with _lock:
+        # 48 bits of milliseconds, then 12 bits of the millisecond's fraction as a counter.
+        now = time.time_ns() * 4096 // 1_000_000
+        _last = now if now > _last else _last + 1
+        stamp = _last
+    tail = int.from_bytes(os.urandom(8)) >> 2
+    milliseconds, fraction = stamp >> 12, stamp & 0xFFF
+    return uuid.UUID(int=milliseconds << 80 | 7 << 76 | fraction << 64 | 2 << 62 | tail)

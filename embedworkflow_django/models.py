@@ -1,0 +1,289 @@
+"""The rows: an execution, outbox and mirror at once, and the events that are its history."""
+
+from __future__ import annotations
+
+
+from datetime import datetime
+from typing import Any
+
+from django.apps import apps
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from .fields import ExactCharField, PartialIndex
+from .keys import uuid7
+
+
+class Status(models.TextChoices):
+    """What has become of an execution, in our words."""
+
+    QUEUED = "queued", _("queued")
+    RUNNING = "running", _("running")
+    UPCOMING = "upcoming", _("upcoming")
+    COMPLETED = "completed", _("completed")
+    FAILED = "failed", _("failed")
+    STOPPED = "stopped", _("stopped")
+    DELETED = "deleted", _("deleted")
+    UNDELIVERABLE = "undeliverable", _("undeliverable")
+    UNCONFIRMED = "unconfirmed", _("unconfirmed")
+    CANCELED = "canceled", _("canceled")
+    UNKNOWN = "unknown", _("unknown")
+
+
+FINAL = frozenset(
+    {
+        Status.COMPLETED,
+        Status.FAILED,
+        Status.STOPPED,
+        Status.DELETED,
+        Status.UNDELIVERABLE,
+        Status.CANCELED,
+    }
+)
+
+
+class ExecutionQuerySet(models.QuerySet["Execution"]):
+    """Executions by what they wait for."""
+
+    def queued(self) -> ExecutionQuerySet:
+        """Those that the API has not confirmed yet."""
+        return self.filter(status=Status.QUEUED)
+
+    def due(self, now: datetime | None = None) -> ExecutionQuerySet:
+        """Those that want attention, at ``now`` or at once."""
+        return self.filter(due_at__lte=now or timezone.now())
+
+    def active(self) -> ExecutionQuerySet:
+        """Those that run at the API and are asked after."""
+        return self.filter(
+            Q(status__in=(Status.RUNNING, Status.UPCOMING))
+            | Q(status=Status.UNKNOWN, due_at__isnull=False)
+        )
+
+    def finished(self) -> ExecutionQuerySet:
+        """Those in a final state."""
+        return self.filter(status__in=sorted(FINAL))
+
+    def for_source(self, source: models.Model) -> ExecutionQuerySet:
+        """Those that are about an object."""
+        return self.filter(source_type=source_type(source), source_id=str(source.pk))
+
+
+def source_type(source: models.Model | type[models.Model]) -> str:
+    """Return the label ``app.model`` under which an object, or its proxy, is a source."""
+    concrete = source._meta.concrete_model
+    assert concrete is not None
+    return concrete._meta.label_lower
+
+
+def _counter(verbose_name: Any) -> models.PositiveIntegerField[int, int]:
+    return models.PositiveIntegerField(verbose_name, default=0)
+
+
+class Execution(models.Model):
+    """One run of a hosted workflow: what was asked, its delivery, and what the API says of it.
+
+    ``due_at`` is schedule, lease, back-off and poll timer at once: a row wants attention when it
+    has passed, and a row that wants none has no ``due_at``.
+    """
+
+    Status = Status
+
+    # Asked.
+    id = models.UUIDField(_("id"), primary_key=True, default=uuid7, editable=False)
+    account = models.CharField(_("account"), max_length=100, default="default")
+    workflow = models.CharField(
+        _("workflow"), max_length=255, help_text=_("The identifier as given.")
+    )
+    id_type = models.CharField(
+        _("id type"), max_length=20, default="key", help_text=_("How the API reads it.")
+    )
+    user_key = models.CharField(
+        _("user key"),
+        max_length=255,
+        blank=True,
+        help_text=_("The end user on whose behalf the workflow runs."),
+    )
+    execution_data = models.JSONField(_("execution data"), default=dict)
+    idempotency_key = ExactCharField(  # noqa: DJ001 - unique where given, so NULL where not
+        _("idempotency key"),
+        max_length=255,
+        null=True,
+        blank=True,
+        help_text=_("Given by the caller; otherwise the id serves."),
+    )
+    trigger = models.CharField(_("trigger"), max_length=255, blank=True)
+    source_type = models.CharField(_("source type"), max_length=200, blank=True)
+    source_id = models.CharField(_("source id"), max_length=255, blank=True)
+    run_again_of = models.ForeignKey(
+        "self",
+        verbose_name=_("run again of"),
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="run_again_as",
+        db_index=False,
+    )
+    run_at = models.DateTimeField(_("run at"), null=True, blank=True)
+
+    # Delivery.
+    status = models.CharField(
+        _("status"), max_length=20, choices=Status.choices, default=Status.QUEUED
+    )
+    due_at = models.DateTimeField(_("due at"), null=True, default=timezone.now)
+    attempts = models.PositiveIntegerField(
+        _("attempts"), default=0, help_text=_("Deliveries that had a verdict.")
+    )
+    polls = models.PositiveIntegerField(
+        _("polls"), default=0, help_text=_("Answers in a row in which nothing had moved.")
+    )
+    misses = models.PositiveSmallIntegerField(
+        _("misses"), default=0, help_text=_("Times in a row that the API did not know it.")
+    )
+    claim = models.CharField(_("claim"), max_length=32, blank=True)
+    last_error = models.TextField(_("last error"), blank=True)
+    stop_requested_at = models.DateTimeField(_("stop requested at"), null=True, blank=True)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now)
+    sent_at = models.DateTimeField(
+        _("sent at"),
+        null=True,
+        blank=True,
+        help_text=_("The first delivery that may have been received."),
+    )
+    dispatched_at = models.DateTimeField(_("dispatched at"), null=True, blank=True)
+    synced_at = models.DateTimeField(_("synced at"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
+    announced_at = models.DateTimeField(_("announced at"), null=True, blank=True)
+
+    # Mirrored, under the API's own names where they are free.
+    remote_id = ExactCharField(  # noqa: DJ001 - unique where known, so NULL where not
+        _("remote id"), max_length=64, null=True, blank=True
+    )
+    hashid = models.CharField(_("hashid"), max_length=64, blank=True)
+    key = models.CharField(_("key"), max_length=255, blank=True)
+    name = models.CharField(_("name"), max_length=255, blank=True)
+    remote_status = models.CharField(_("remote status"), max_length=64, blank=True)
+    actions_count = _counter(_("actions"))
+    idle_actions_count = _counter(_("idle actions"))
+    running_actions_count = _counter(_("running actions"))
+    completed_actions_count = _counter(_("completed actions"))
+    failed_actions_count = _counter(_("failed actions"))
+    stopped_actions_count = _counter(_("stopped actions"))
+    log = models.JSONField(_("log"), null=True, blank=True)
+    stats = models.JSONField(_("stats"), null=True, blank=True)
+    template = models.JSONField(_("template"), null=True, blank=True)
+    remote_created_at = models.DateTimeField(_("remote created at"), null=True, blank=True)
+    raw = models.JSONField(
+        _("raw"), null=True, blank=True, help_text=_("Properties that have no column.")
+    )
+
+    objects = ExecutionQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("execution")
+        verbose_name_plural = _("executions")
+        ordering = ("-id",)
+        permissions = (
+            ("view_execution_data", _("Can see execution data unredacted")),
+            ("execute_execution", _("Can start a workflow")),
+            ("refresh_execution", _("Can refresh executions")),
+            ("run_again_execution", _("Can run executions again")),
+            ("cancel_execution", _("Can cancel queued executions")),
+            ("stop_execution", _("Can stop running executions")),
+            ("resolve_execution", _("Can resolve unconfirmed executions")),
+        )
+        indexes = (
+            PartialIndex(fields=["due_at"], name="ewf_execution_due"),
+            models.Index(fields=["status", "-id"], name="ewf_execution_status"),
+            models.Index(fields=["workflow", "-id"], name="ewf_execution_workflow"),
+            models.Index(fields=["source_type", "source_id", "-id"], name="ewf_execution_source"),
+            PartialIndex(fields=["run_again_of"], name="ewf_execution_run_again"),
+        )
+        constraints = (
+            models.UniqueConstraint(
+                fields=["idempotency_key", "account"], name="ewf_execution_one_per_key"
+            ),
+            models.UniqueConstraint(
+                fields=["remote_id", "account"], name="ewf_execution_one_per_remote"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.workflow} {self.id}"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether its status will not change any more."""
+        return self.status in FINAL
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it has completed."""
+        return self.status == Status.COMPLETED
+
+    @property
+    def progress(self) -> float:
+        """The part of its actions that is done, from 0.0 to 1.0."""
+        if not self.actions_count:
+            return 1.0 if self.succeeded else 0.0
+        return min(1.0, self.completed_actions_count / self.actions_count)
+
+    @property
+    def key_sent(self) -> str:
+        """The idempotency key that the API is sent."""
+        return self.idempotency_key or str(self.id)
+
+    @property
+    def source_model(self) -> type[models.Model] | None:
+        """The model of its source; ``None`` without one, or when the model is gone."""
+        try:
+            return apps.get_model(self.source_type) if self.source_type else None
+        except LookupError:
+            return None
+
+    @property
+    def source(self) -> Any:
+        """The object that it is about, fetched anew; ``None`` when it has none or it is gone."""
+        model = self.source_model
+        if model is None:
+            return None
+        manager = model._base_manager.using(self._state.db)
+        return manager.filter(pk=self.source_id).first()
+
+
+class ExecutionEvent(models.Model):
+    """Something that happened to an execution; written by workers, never in the request path."""
+
+    class Source(models.TextChoices):
+        """Who learnt of it."""
+
+        DELIVERY = "delivery", _("delivery")
+        POLL = "poll", _("poll")
+        CALLBACK = "callback", _("callback")
+        PERSON = "person", _("person")
+
+    id = models.BigAutoField(_("id"), primary_key=True)
+    execution = models.ForeignKey(
+        Execution,
+        verbose_name=_("execution"),
+        on_delete=models.CASCADE,
+        related_name="events",
+        db_index=False,
+    )
+    at = models.DateTimeField(_("at"), default=timezone.now)
+    status = models.CharField(_("status"), max_length=20, choices=Status.choices)
+    source = models.CharField(_("source"), max_length=20, choices=Source.choices)
+    detail = models.JSONField(_("detail"), default=dict, blank=True)
+
+    class Meta:
+        verbose_name = _("execution event")
+        verbose_name_plural = _("execution events")
+        ordering = ("id",)
+        indexes = (models.Index(fields=["execution", "id"], name="ewf_event_execution"),)
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.source}: {self.status}"
+
+

@@ -1,0 +1,1 @@
+"""The proofs: one file per room, and flow, contract, layers, public API, README."""

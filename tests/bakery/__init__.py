@@ -1,0 +1,1 @@
+"""A bakery: the models that the tests' triggers listen to."""

@@ -1,0 +1,59 @@
+"""Cakes, orders and all that a signal can come from."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+
+class Ingredient(models.Model):
+    """What a cake is made of."""
+
+    name = models.CharField(max_length=50)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Cake(models.Model):
+    """A cake on order."""
+
+    name = models.CharField(max_length=50)
+    price = models.DecimalField(max_digits=8, decimal_places=2, default=0)
+    ingredients = models.ManyToManyField(Ingredient, blank=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class WeddingCake(Cake):
+    """A cake by multi-table inheritance."""
+
+    tiers = models.PositiveIntegerField(default=3)
+
+
+class CheapCake(Cake):
+    """A cake by proxy."""
+
+    class Meta:
+        proxy = True
+
+
+class Recipe(models.Model):
+    """Something whose key is a UUID."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    title = models.CharField(max_length=50)
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Baked(models.Model):
+    """An abstract model."""
+
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        abstract = True
