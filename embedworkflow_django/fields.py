@@ -12,8 +12,12 @@ from django.db.models import Q
 if TYPE_CHECKING:
     from django.db.backends.ddl_references import Statement
 
+    _CharField = models.CharField[Any, Any]
+else:
+    _CharField = models.CharField
 
-class ExactCharField(models.CharField[Any, Any]):
+
+class ExactCharField(_CharField):
     """A string that is compared by its characters, also where the database ignores case."""
 
     def db_parameters(self, connection: BaseDatabaseWrapper) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def source_type(source: models.Model | type[models.Model]) -> str:
     return concrete._meta.label_lower
 
 
-def _counter(verbose_name: Any) -> models.PositiveIntegerField[int, int]:
+def _counter(verbose_name: Any) -> "models.PositiveIntegerField[int, int]":
     return models.PositiveIntegerField(verbose_name, default=0)
 
 
