@@ -6,73 +6,118 @@
 
 from __future__ import annotations
 
+import functools
 import os
-import socket
 import tempfile
 from pathlib import Path
 
+import psycopg
 import pymysql
+import pytest
 
 # Django asks for mysqlclient's version; PyMySQL stands in for it without a compiler.
 pymysql.version_info = (2, 2, 8, "final", 0)
 pymysql.install_as_MySQLdb()
 
-_SUFFIX = os.environ.get("TOX_ENV_NAME", "").replace("-", "_").replace(".", "")
+KINDS = ("sqlite", "postgresql", "mariadb")
+DEFAULT = os.environ.get("EMBEDWORKFLOW_TEST_DEFAULT", "sqlite")
+if DEFAULT not in KINDS:
+    raise ValueError(f"EMBEDWORKFLOW_TEST_DEFAULT should be one of {KINDS}, not {DEFAULT!r}.")
+DEMANDED = bool(os.environ.get("CI"))
+
+# A process that a test starts inherits the variable, and so opens the databases of the run.
+_RUN = "EMBEDWORKFLOW_TEST_RUN"
+_STARTED_BY_A_TEST = _RUN in os.environ and "PYTEST_XDIST_WORKER" not in os.environ
+_PREFIX = f"test_embedworkflow_{os.environ.setdefault(_RUN, str(os.getpid()))}"
 _FOLDER = Path(tempfile.gettempdir())
-_PORTS = {"postgresql": 5432, "mariadb": 3306}
+
+_HOST = "127.0.0.1"
+_POSTGRESQL = {
+    "user": os.environ.get("PGUSER", "postgres"),
+    "password": os.environ.get("PGPASSWORD", ""),
+    "port": int(os.environ.get("PGPORT", "5432")),
+}
+_MARIADB = {
+    "user": os.environ.get("MARIADB_USER", "root"),
+    "password": os.environ.get("MARIADB_PASSWORD", ""),
+    "port": int(os.environ.get("MARIADB_PORT", "3306")),
+}
 
 
-def answers(name: str) -> bool:
-    """Return whether a database server listens on its usual port."""
-    if name == "sqlite":
-        return True
-    with socket.socket() as probe:
-        probe.settimeout(0.5)
-        return probe.connect_ex(("127.0.0.1", _PORTS[name])) == 0
+@functools.cache
+def silence(kind: str) -> str:
+    """Return why a kind of database cannot be used; empty if it can."""
+    try:
+        if kind == "postgresql":
+            psycopg.connect(host=_HOST, dbname="postgres", connect_timeout=3, **_POSTGRESQL).close()
+        elif kind == "mariadb":
+            pymysql.connect(host=_HOST, connect_timeout=3, **_MARIADB).close()
+    except (psycopg.OperationalError, pymysql.MySQLError) as error:
+        variables = "PGUSER, PGPASSWORD" if kind == "postgresql" else "MARIADB_USER, …_PASSWORD"
+        said = " ".join(str(error).split())
+        return f"No {kind} for the tests on its usual port ({variables} say who asks): {said}"
+    return ""
 
 
-def _name(alias: str) -> str:
-    return f"test_embedworkflow_{os.getpid()}{_SUFFIX}_{alias}"
+def alias_of(kind: str) -> str:
+    """Return the alias of a kind of database: its name, or ``default``."""
+    return "default" if kind == DEFAULT else kind
 
 
-def configuration(name: str, alias: str) -> dict:
-    """Return Django's settings for a database of a kind under an alias."""
-    if name == "sqlite":
+def _configuration(kind: str) -> dict:
+    """Return Django's settings for a kind of database."""
+    name = f"{_PREFIX}_{kind}"
+    if kind == "sqlite":
+        test_name = str(_FOLDER / f"{name}.sqlite3")
         return {
             "ENGINE": "django.db.backends.sqlite3",
-            "NAME": _FOLDER / f"{_name(alias)}.sqlite3",
+            "NAME": test_name if _STARTED_BY_A_TEST else ":memory:",
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",
                 "init_command": "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;",
                 "timeout": 20,
             },
-            "TEST": {"NAME": _FOLDER / f"{_name(alias)}_test.sqlite3"},
+            "TEST": {"NAME": test_name},
         }
-    if name == "postgresql":
-        return {
-            "ENGINE": "django.db.backends.postgresql",
-            "NAME": "postgres",
-            "USER": os.environ.get("PGUSER", "postgres"),
-            "PASSWORD": os.environ.get("PGPASSWORD", ""),
-            "HOST": "127.0.0.1",
-            "TEST": {"NAME": _name(alias)},
-        }
+    if kind == "postgresql":
+        engine, asked, maintenance, options = "postgresql", _POSTGRESQL, "postgres", {}
+    else:
+        engine, asked, maintenance, options = "mysql", _MARIADB, "mysql", {"charset": "utf8mb4"}
     return {
-        "ENGINE": "django.db.backends.mysql",
-        "NAME": "test",
-        "USER": os.environ.get("MARIADB_USER", "root"),
-        "PASSWORD": os.environ.get("MARIADB_PASSWORD", ""),
-        "HOST": "127.0.0.1",
-        "OPTIONS": {"charset": "utf8mb4"},
-        "TEST": {"NAME": _name(alias), "CHARSET": "utf8mb4"},
+        "ENGINE": f"django.db.backends.{engine}",
+        "NAME": name if _STARTED_BY_A_TEST else maintenance,
+        "USER": asked["user"],
+        "PASSWORD": asked["password"],
+        "HOST": _HOST,
+        "PORT": asked["port"],
+        "OPTIONS": options,
+        "TEST": {"NAME": name} | ({"CHARSET": "utf8mb4"} if engine == "mysql" else {}),
     }
 
 
 def databases() -> dict:
-    """Return ``DATABASES``: the default one, and each other kind that answers under its name."""
-    default = os.environ.get("EMBEDWORKFLOW_TEST_DEFAULT", "sqlite")
-    others = [name for name in ("sqlite", "postgresql", "mariadb") if name != default]
+    """Return ``DATABASES``: the default one, and each other kind that answers or must."""
     return {
-        "default": configuration(default, "default"),
-        **{name: configuration(name, name) for name in others if answers(name)},
+        alias_of(kind): _configuration(kind)
+        for kind in KINDS
+        if kind == DEFAULT or DEMANDED or not silence(kind)
     }
+
+
+def missing() -> list[str]:
+    """Return why the tests cannot start: a sentence for each database that must answer."""
+    return [silence(kind) for kind in KINDS if (DEMANDED or kind == DEFAULT) and silence(kind)]
+
+
+EVERY_DATABASE = [
+    pytest.param(
+        alias_of(kind),
+        id=kind,
+        marks=[
+            pytest.mark.django_db(transaction=True, databases=[alias_of(kind)]),
+            pytest.mark.skipif(bool(silence(kind)), reason=silence(kind)),
+        ],
+    )
+    for kind in KINDS
+]
+"""``@pytest.mark.parametrize("alias", EVERY_DATABASE)`` runs a test on each kind of database."""
