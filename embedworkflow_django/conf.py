@@ -5,19 +5,26 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db import models
 from django.utils.module_loading import import_string
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from django.db import models
+
+    UserKey = str | Callable[[models.Model | None], str | None] | None
 
 SETTING = "EMBEDWORKFLOW"
 DEFAULT_ACCOUNT = "default"
 _DOTTED_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
-UserKey = str | Callable[[models.Model | None], str | None] | None
+_KEY = re.compile(r"(?P<kind>[sp]k_(live|test)_)[^\s'\"]*")
 
 DEFAULTS: dict[str, Any] = {
     "SECRET_KEY": "",
@@ -40,18 +47,6 @@ DEFAULTS: dict[str, Any] = {
     "RETENTION": None,
     "CALLBACK_URL": "",
 }
-# What an entry of ACCOUNTS may set for itself; it inherits the rest of these from the dict.
-ACCOUNT_SETTINGS = frozenset(
-    {
-        "SECRET_KEY",
-        "PUBLISHABLE_KEY",
-        "BASE_URL",
-        "TIMEOUT",
-        "USER_KEY",
-        "IDEMPOTENCY_HEADER",
-        "MAX_ANSWER_SIZE",
-    }
-)
 
 
 class ConfigurationError(ImproperlyConfigured):
@@ -91,44 +86,82 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
 
 
-def _faulty(name: str, should: str, value: object) -> ConfigurationError:
-    return ConfigurationError(f'{SETTING}["{name}"] should be {should}, not {value!r}.')
+def without_keys(value: object) -> str:
+    """Return how a value is written, with whatever looks like an API key cut to its prefix."""
+    return _KEY.sub(r"\g<kind>…", repr(value))
 
 
-def _duration(name: str, value: object) -> timedelta:
+def _faulty(where: str, should: str, value: object) -> ConfigurationError:
+    return ConfigurationError(f"{where} should be {should}, not {without_keys(value)}.")
+
+
+def _duration(where: str, value: object) -> timedelta:
     if isinstance(value, timedelta) and value > timedelta(0):
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
-        return timedelta(seconds=value)
-    raise _faulty(name, "a positive number of seconds or a timedelta", value)
+        with suppress(OverflowError):
+            return timedelta(seconds=value)
+    raise _faulty(where, "a positive number of seconds or a timedelta", value)
 
 
-def _integer(name: str, value: object, *, least: int = 1) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= least:
+def _integer(where: str, value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
-    raise _faulty(name, f"a whole number of at least {least}", value)
+    raise _faulty(where, "a whole number of at least 1", value)
 
 
-def _text(name: str, value: object) -> str:
+def _text(where: str, value: object) -> str:
     if isinstance(value, str):
         return value
     # The value may be a key in a wrong type, so it is not shown.
-    raise _faulty(name, "a string", type(value))
+    raise ConfigurationError(f"{where} should be a string, not {type(value).__name__}.")
 
 
-def _choice(name: str, value: object, *choices: str) -> str:
+def _choice(where: str, value: object, *choices: str) -> str:
     if isinstance(value, str) and value in choices:
         return value
-    raise _faulty(name, " or ".join(repr(choice) for choice in choices), value)
+    raise _faulty(where, " or ".join(repr(choice) for choice in choices), value)
 
 
-def _timeout(name: str, value: object) -> tuple[float, float]:
-    if isinstance(value, (int, float, timedelta)):
-        value = (value, value)
-    if not isinstance(value, (tuple, list)) or len(value) != 2:
-        raise _faulty(name, "a pair of seconds (connect, read)", value)
-    connect, read = (_duration(name, part).total_seconds() for part in value)
-    return connect, read
+def _timeout(where: str, value: object) -> tuple[float, float]:
+    match value:
+        case int() | float() | timedelta():
+            connect = read = value
+        case [connect, read]:
+            pass
+        case _:
+            raise _faulty(where, "a pair of seconds (connect, read)", value)
+    return _duration(where, connect).total_seconds(), _duration(where, read).total_seconds()
+
+
+def _user_key(where: str, value: object) -> UserKey:
+    if isinstance(value, str) and _DOTTED_PATH.fullmatch(value):
+        try:
+            value = import_string(value)
+        except ImportError as error:
+            raise ConfigurationError(f"{where} cannot be imported: {error}") from None
+    if value is None or isinstance(value, str) or callable(value):
+        return value
+    raise _faulty(where, "a string or the dotted path of a callable", value)
+
+
+# What an entry of ACCOUNTS may set for itself; it inherits the rest of these from the dict.
+ACCOUNT_SETTINGS: dict[str, Callable[[str, object], Any]] = {
+    "SECRET_KEY": _text,
+    "PUBLISHABLE_KEY": _text,
+    "BASE_URL": _text,
+    "TIMEOUT": _timeout,
+    "USER_KEY": _user_key,
+    "IDEMPOTENCY_HEADER": _text,
+    "MAX_ANSWER_SIZE": _integer,
+}
+
+
+def place(name: str, alias: str = DEFAULT_ACCOUNT) -> str:
+    """Return where in the settings an account's value of a setting is written."""
+    if name in _own(alias):
+        return f'{SETTING}["ACCOUNTS"]["{alias}"]["{name}"]'
+    return f'{SETTING}["{name}"]'
 
 
 class Settings:
@@ -148,39 +181,40 @@ class Settings:
     @property
     def dispatcher(self) -> str:
         """A short name or a dotted path: what a commit wakes."""
-        return _text("DISPATCHER", self._get("DISPATCHER"))
+        return _text(place("DISPATCHER"), self._get("DISPATCHER"))
 
     @property
     def concurrency(self) -> int:
         """How many calls a worker has in flight at once."""
-        return _integer("CONCURRENCY", self._get("CONCURRENCY"))
+        return _integer(place("CONCURRENCY"), self._get("CONCURRENCY"))
 
     @property
     def lease(self) -> timedelta:
         """How long a claimed row is left to the worker that claimed it."""
         lease = self._get("LEASE")
         if lease is not None:
-            return _duration("LEASE", lease)
+            return _duration(place("LEASE"), lease)
         return timedelta(seconds=2 * max(sum(account(alias).timeout) for alias in self.accounts))
 
     @property
     def give_up_after(self) -> timedelta:
         """How long a queued row is tried before it is undeliverable."""
-        return _duration("GIVE_UP_AFTER", self._get("GIVE_UP_AFTER"))
+        return _duration(place("GIVE_UP_AFTER"), self._get("GIVE_UP_AFTER"))
 
     @property
     def on_lost_answer(self) -> str:
         """``resend`` under the same key, or ``hold`` for a person's decision."""
-        return _choice("ON_LOST_ANSWER", self._get("ON_LOST_ANSWER"), "resend", "hold")
+        return _choice(place("ON_LOST_ANSWER"), self._get("ON_LOST_ANSWER"), "resend", "hold")
 
     @property
     def poll(self) -> tuple[timedelta, timedelta, timedelta]:
         """The first interval, the longest one, and the age at which asking ends."""
-        value = self._get("POLL")
-        if not isinstance(value, (tuple, list)) or len(value) != 3:
-            raise _faulty("POLL", "three durations (first, cap, end)", value)
-        first, cap, end = (_duration("POLL", part) for part in value)
-        return first, max(first, cap), end
+        match self._get("POLL"):
+            case [_, _, _] as parts:
+                first, cap, end = (_duration(place("POLL"), part) for part in parts)
+                return first, max(first, cap), end
+            case value:
+                raise _faulty(place("POLL"), "three durations (first, cap, end)", value)
 
     @property
     def trigger_errors(self) -> str:
@@ -188,31 +222,31 @@ class Settings:
         value = self._get("TRIGGER_ERRORS")
         if value is None:
             return "raise" if django_settings.DEBUG else "log"
-        return _choice("TRIGGER_ERRORS", value, "raise", "log")
+        return _choice(place("TRIGGER_ERRORS"), value, "raise", "log")
 
     @property
     def max_data_size(self) -> int:
         """The largest execution data that is accepted, in bytes of JSON."""
-        return _integer("MAX_DATA_SIZE", self._get("MAX_DATA_SIZE"))
+        return _integer(place("MAX_DATA_SIZE"), self._get("MAX_DATA_SIZE"))
 
     @property
     def redact(self) -> tuple[str, ...]:
         """Parts of key names whose values admin, REST and logs hide."""
         value = self._get("REDACT")
         if not isinstance(value, (tuple, list)) or not all(isinstance(v, str) and v for v in value):
-            raise _faulty("REDACT", "a list of strings", value)
+            raise _faulty(place("REDACT"), "a list of strings", value)
         return tuple(value)
 
     @property
     def retention(self) -> timedelta | None:
         """The age at which ``embedworkflow_prune`` deletes finished rows; ``None`` keeps them."""
         value = self._get("RETENTION")
-        return None if value is None else _duration("RETENTION", value)
+        return None if value is None else _duration(place("RETENTION"), value)
 
     @property
     def callback_url(self) -> str:
         """The public URL at which this project takes callbacks."""
-        return _text("CALLBACK_URL", self._get("CALLBACK_URL"))
+        return _text(place("CALLBACK_URL"), self._get("CALLBACK_URL"))
 
     @property
     def accounts(self) -> list[str]:
@@ -228,9 +262,20 @@ class Settings:
 settings = Settings()
 
 
-def _account_value(alias: str, name: str) -> Any:
-    own = settings.given.get("ACCOUNTS", {}).get(alias, {})
-    return own.get(name, settings.given.get(name, DEFAULTS[name]))
+def _own(alias: str) -> Mapping[str, Any]:
+    accounts = settings.given.get("ACCOUNTS", {})
+    own = accounts.get(alias, {}) if isinstance(accounts, Mapping) else {}
+    return own if isinstance(own, Mapping) else {}
+
+
+def account_value(alias: str, name: str) -> Any:
+    """Return an account's value of one of ``ACCOUNT_SETTINGS``, its own or the inherited one.
+
+    Raises:
+        ConfigurationError: The value makes no sense.
+    """
+    value = _own(alias).get(name, settings.given.get(name, DEFAULTS[name]))
+    return ACCOUNT_SETTINGS[name](place(name, alias), value)
 
 
 def account(alias: str = DEFAULT_ACCOUNT) -> Account:
@@ -246,15 +291,8 @@ def account(alias: str = DEFAULT_ACCOUNT) -> Account:
         raise ConfigurationError(
             f"There is no account {alias!r} in {SETTING}. {did_you_mean(alias, settings.accounts)}"
         )
-    return Account(
-        alias=alias,
-        secret_key=_text("SECRET_KEY", _account_value(alias, "SECRET_KEY")),
-        publishable_key=_text("PUBLISHABLE_KEY", _account_value(alias, "PUBLISHABLE_KEY")),
-        base_url=_text("BASE_URL", _account_value(alias, "BASE_URL")),
-        timeout=_timeout("TIMEOUT", _account_value(alias, "TIMEOUT")),
-        idempotency_header=_text("IDEMPOTENCY_HEADER", _account_value(alias, "IDEMPOTENCY_HEADER")),
-        max_answer_size=_integer("MAX_ANSWER_SIZE", _account_value(alias, "MAX_ANSWER_SIZE")),
-    )
+    names = ACCOUNT_SETTINGS.keys() - {"USER_KEY"}
+    return Account(alias=alias, **{name.lower(): account_value(alias, name) for name in names})
 
 
 def missing_key(alias: str) -> ConfigurationError:
@@ -274,7 +312,7 @@ def require_key(alias: str) -> None:
     """
     if alias not in settings.accounts:
         account(alias)
-    if not _account_value(alias, "SECRET_KEY"):
+    if not account_value(alias, "SECRET_KEY"):
         raise missing_key(alias)
 
 
@@ -288,14 +326,23 @@ def user_key(alias: str, source: models.Model | None) -> str | None:
     Raises:
         ConfigurationError: ``USER_KEY`` is neither a string nor a callable, nor a path to one.
     """
-    value: UserKey = _account_value(alias, "USER_KEY")
-    if isinstance(value, str) and _DOTTED_PATH.fullmatch(value):
-        try:
-            value = import_string(value)
-        except ImportError as error:
-            raise ConfigurationError(f'{SETTING}["USER_KEY"] cannot be imported: {error}') from None
-    if callable(value):
-        return value(source)
-    if value is None or isinstance(value, str):
-        return value
-    raise _faulty("USER_KEY", "a string or the dotted path of a callable", value)
+    value: UserKey = account_value(alias, "USER_KEY")
+    return value(source) if callable(value) else value
+
+
+def from_env(prefix: str = "EMBEDWORKFLOW_", env_file: str | Path | None = None) -> dict[str, Any]:
+    """Return the dict ``EMBEDWORKFLOW`` as the environment's variables have it.
+
+    The module ``env`` lists the variables. Needs django-environ, the extra ``env``.
+
+    Args:
+        prefix: What the variables' names begin with.
+        env_file: A file of ``NAME=value`` lines to read first; the environment wins, and a file
+            that does not exist is no error.
+
+    Raises:
+        ConfigurationError: django-environ is missing, or a variable makes no sense.
+    """
+    from . import env  # noqa: PLC0415 - most projects read no environment
+
+    return env.read(prefix, env_file)
