@@ -1,6 +1,10 @@
-"""What every test has: the databases that must answer, and where they are named."""
+"""What every test has: the databases that must answer, and a fresh interpreter."""
 
 from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -19,3 +23,22 @@ def pytest_report_header(config):
         f"{kind}: {databases.silence(kind) or f'takes part as {databases.alias_of(kind)!r}'}"
         for kind in databases.KINDS
     ]
+
+
+@pytest.fixture
+def python():
+    """Run code in an interpreter of its own, warnings as errors; return what it prints."""
+
+    def run(code: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", code],
+            cwd=Path(__file__).parent.parent,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert (0, "") == (done.returncode, done.stderr)
+        return done.stdout
+
+    return run
