@@ -79,17 +79,19 @@ def _check(*tags: str, deploy: bool = False) -> Callable[[_Check], _Check]:
 
 
 def _error(number: int, message: str, hint: str | None = None) -> Error:
-    return Error(message, hint=hint, id=f"{TAG}.E{number:03}")
+    return Error(conf.without_keys(message), hint=hint, id=f"{TAG}.E{number:03}")
 
 
 def _warning(number: int, message: str, hint: str | None = None) -> CheckWarning:
-    return CheckWarning(message, hint=hint, id=f"{TAG}.W{number:03}")
+    return CheckWarning(conf.without_keys(message), hint=hint, id=f"{TAG}.W{number:03}")
 
 
 def _accounts() -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield where each entry of ``ACCOUNTS`` stands, and the entry."""
-    for alias, own in conf.settings.given.get("ACCOUNTS", {}).items():
-        yield f'{conf.SETTING}["ACCOUNTS"]["{alias}"]', own
+    entries = conf.settings.given.get("ACCOUNTS", {})
+    for alias in conf.settings.accounts:
+        if alias in entries:
+            yield f'{conf.SETTING}["ACCOUNTS"]["{alias}"]', entries[alias]
 
 
 def _written(name: str) -> Iterator[tuple[str, str]]:
@@ -227,7 +229,7 @@ def check_base_url() -> Iterator[CheckMessage]:
         if url is None:
             yield _error(
                 6,
-                f"{where} should begin with https:// and a host, not {conf.without_keys(text)}.",
+                f"{where} should begin with https:// and a host, not {text!r}.",
                 f"The hosted API is {conf.DEFAULTS['BASE_URL']}",
             )
         elif url.scheme == "http" and not _is_loopback(str(url.hostname)):
@@ -256,8 +258,8 @@ def _is_loopback(host: str) -> bool:
 @_check()
 def check_retention() -> Iterator[CheckMessage]:
     """W010: a number that looks like days is not taken for seconds unnoticed."""
-    value = conf.settings.given.get("RETENTION")
-    if isinstance(value, (int, float)) and conf.settings.retention < timedelta(days=1):
+    value, age = conf.settings.given.get("RETENTION"), conf.settings.retention
+    if age is not None and age < timedelta(days=1) and value is not age:
         yield _warning(
             10,
             f"{conf.place('RETENTION')} is {value} seconds: finished executions are pruned then.",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SETTING = "EMBEDWORKFLOW"
 DEFAULT_ACCOUNT = "default"
 _DOTTED_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _KEY = re.compile(r"(?P<kind>[sp]k_(live|test)_)[^\s'\"]*")
 
 DEFAULTS: dict[str, Any] = {
@@ -86,13 +87,13 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
 
 
-def without_keys(value: object) -> str:
-    """Return how a value is written, with whatever looks like an API key cut to its prefix."""
-    return _KEY.sub(r"\g<kind>…", repr(value))
+def without_keys(text: str) -> str:
+    """Return a text with whatever looks like an API key cut to its prefix."""
+    return _KEY.sub(r"\g<kind>…", text)
 
 
 def _faulty(where: str, should: str, value: object) -> ConfigurationError:
-    return ConfigurationError(f"{where} should be {should}, not {without_keys(value)}.")
+    return ConfigurationError(f"{where} should be {should}, not {without_keys(repr(value))}.")
 
 
 def _duration(where: str, value: object) -> timedelta:
@@ -115,6 +116,12 @@ def _text(where: str, value: object) -> str:
         return value
     # The value may be a key in a wrong type, so it is not shown.
     raise ConfigurationError(f"{where} should be a string, not {type(value).__name__}.")
+
+
+def _header(where: str, value: object) -> str:
+    if isinstance(value, str) and _HEADER.fullmatch(value):
+        return value
+    raise _faulty(where, "the name of an HTTP header", value)
 
 
 def _choice(where: str, value: object, *choices: str) -> str:
@@ -152,7 +159,7 @@ ACCOUNT_SETTINGS: dict[str, Callable[[str, object], Any]] = {
     "BASE_URL": _text,
     "TIMEOUT": _timeout,
     "USER_KEY": _user_key,
-    "IDEMPOTENCY_HEADER": _text,
+    "IDEMPOTENCY_HEADER": _header,
     "MAX_ANSWER_SIZE": _integer,
 }
 

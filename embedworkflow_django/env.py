@@ -90,8 +90,10 @@ def read(prefix: str, env_file: str | Path | None) -> dict[str, Any]:
 
 def _environment(env_file: str | Path | None) -> tuple[list[str], Lookup]:
     try:
-        import environ  # noqa: PLC0415 - an extra
-        from environ.fileaware_mapping import FileAwareMapping  # noqa: PLC0415
+        import environ  # type: ignore[import-untyped] # noqa: PLC0415 - an extra
+        from environ.fileaware_mapping import (  # type: ignore[import-untyped] # noqa: PLC0415
+            FileAwareMapping,
+        )
     except ImportError:
         raise conf.ConfigurationError(
             'from_env() needs django-environ: pip install "embedworkflow-django[env]".'
@@ -142,7 +144,7 @@ def _value(variable: str, name: str, text: str) -> Any:
         return reader(text)
     except (ValueError, OverflowError):
         raise conf.ConfigurationError(
-            f"{variable} should be {should}, not {conf.without_keys(text)}."
+            f"{variable} should be {should}, not {conf.without_keys(repr(text))}."
         ) from None
 
 
