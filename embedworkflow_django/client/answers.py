@@ -108,11 +108,23 @@ class Answer:
         Raises:
             InvalidAnswer: the body is no such object.
         """
-        try:
-            return payload.from_json(self.object())
-        except ValueError as error:
-            problem = str(error)
-        raise self.error(exceptions.InvalidAnswer, problem)
+        return self._build(payload, self.object())
+
+    def collection(self, payload: type[_P]) -> list[_P]:
+        """Return the objects of a page.
+
+        Raises:
+            InvalidAnswer: the body carries no ``collection`` of such objects.
+        """
+        items = self.object().get("collection")
+        if not isinstance(items, list):
+            raise self.error(exceptions.InvalidAnswer, "The answer carries no collection.")
+        return [self._build(payload, item) for item in items]
+
+    def meta(self) -> dict[str, Any]:
+        """Return what a page says of itself; empty if it says nothing."""
+        found = self.object().get("meta")
+        return found if isinstance(found, dict) else {}
 
     def error(self, kind: type[exceptions.APIError], message: str) -> exceptions.APIError:
         """Return an error that knows everything about this answer, except the key."""
@@ -125,6 +137,13 @@ class Answer:
             body=self.secret.scrub(self.content[:_MAX_TEXT].decode("utf-8", "replace")),
             retry_after=parse_retry_after(self.headers.get("retry-after")),
         )
+
+    def _build(self, payload: type[_P], raw: Any) -> _P:
+        try:
+            return payload.from_json(raw)
+        except ValueError as error:
+            problem = str(error)
+        raise self.error(exceptions.InvalidAnswer, problem)
 
     def _words(self) -> str:
         """Return the API's own words; the documentation shows no error body."""

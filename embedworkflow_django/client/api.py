@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import requests
@@ -14,7 +14,10 @@ from requests.adapters import BaseAdapter
 
 from .credentials import SecretKey
 from .executions import Executions
+from .integrations import Integrations
 from .transport import Transport
+from .users import Users
+from .workflows import Workflows
 
 DEFAULT_BASE_URL = "https://embedworkflow.com/api/v1"
 DEFAULT_TIMEOUT = (3.05, 20.0)
@@ -37,7 +40,7 @@ _TAKEN_HEADERS = frozenset(
 )
 
 
-class Client(Executions):
+class Client(Workflows, Executions, Users, Integrations):
     """Speaks to one account of the hosted API.
 
     It is safe to share between threads and after a fork: every thread has a kept-alive connection
@@ -105,7 +108,7 @@ class Client(Executions):
         self._transport.close()
 
 
-def _checked_base_url(base_url: str) -> str:
+def _checked_base_url(base_url: Any) -> str:
     """Return the URL as it is sent, without a slash at its end."""
     if not isinstance(base_url, str):
         raise ValueError("base_url must be a string such as https://embedworkflow.com/api/v1.")  # noqa: TRY004
@@ -127,7 +130,7 @@ def _checked_base_url(base_url: str) -> str:
     return str(prepared.url).rstrip("/")
 
 
-def _checked_timeout(timeout: tuple[float, float]) -> tuple[float, float]:
+def _checked_timeout(timeout: Any) -> tuple[float, float]:
     values = tuple(timeout) if isinstance(timeout, tuple | list) else ()
     if len(values) != 2 or not all(map(_is_positive, values)):  # noqa: PLR2004
         raise ValueError(f"timeout {timeout!r} must be two positive numbers: (connect, read).")
@@ -139,7 +142,7 @@ def _is_positive(value: object) -> bool:
     return is_number and math.isfinite(value) and value > 0  # type: ignore[arg-type,operator]
 
 
-def _checked_header(name: str) -> str:
+def _checked_header(name: Any) -> str:
     if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
         raise ValueError(f"idempotency_header {name!r} is no name of a header.")
     if name.lower() in _TAKEN_HEADERS:
@@ -147,7 +150,7 @@ def _checked_header(name: str) -> str:
     return name
 
 
-def _checked_size(size: int) -> int:
+def _checked_size(size: Any) -> int:
     if not isinstance(size, int) or isinstance(size, bool) or size <= 0:
         raise ValueError(f"max_answer_size {size!r} must be a positive number of bytes.")
     return size

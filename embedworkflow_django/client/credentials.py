@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from requests import PreparedRequest
 from requests.auth import AuthBase
@@ -16,7 +16,7 @@ class SecretKey:
 
     __slots__ = ("_text",)
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: Any) -> None:
         """Keep the key unseen; ``check`` it before it is used."""
         self._text = text
 
@@ -46,7 +46,7 @@ class SecretKey:
 
     def scrub(self, text: str) -> str:
         """Return the text without the key, for a server that repeats what it was sent."""
-        return text.replace(self._text, "…")
+        return text.replace(str(self._text), "…")
 
     def header(self) -> str:
         """Return the value of the ``Authorization`` header, whose repr is not its value."""

@@ -181,8 +181,8 @@ class Transport:
         for prefix, adapter in self._adapters.items():
             session.mount(prefix, adapter)
         # Once per session, for asking the environment takes longer than writing the request.
-        options = session.merge_environment_settings(self.base_url, {}, None, None, None)
-        del options["stream"]
+        found = session.merge_environment_settings(self.base_url, {}, None, None, None)
+        options = {name: found[name] for name in ("proxies", "verify", "cert")}
         return _Line(os.getpid(), session.get_adapter(self.base_url), options)
 
     def _failure(self, error: Exception, method: str, path: str) -> exceptions.APIError:
@@ -245,8 +245,8 @@ def encode_body(body: Mapping[str, Any]) -> bytes:
         raise exceptions.UnencodableData(f"The body cannot be written as JSON: {error}") from error
 
 
-def check_idempotency_key(key: str) -> str:
-    """Return the key if a header can carry it.
+def check_idempotency_key(key: Any) -> None:
+    """Do nothing if a header can carry the key.
 
     Raises:
         ValueError: it is no string of 1 to 255 printable ASCII characters, or ends in a space.
@@ -256,7 +256,6 @@ def check_idempotency_key(key: str) -> str:
             f"idempotency_key {key!r} must have 1 to 255 printable ASCII characters, "
             "and no space at either end."
         )
-    return key
 
 
 def _encode_segment(segment: Identifier) -> str:
