@@ -1,0 +1,296 @@
+"""Makes chosen calls go wrong, on demand or at a rate, before or after their work was done.
+
+What a fault can be::
+
+    latency        the answer comes `seconds` later (with `after`, once the work is done)
+    slow           the work itself takes `seconds`: a second call under one key meets 409 meanwhile
+    100 … 599      this status is answered; with `retry_after`: seconds, `date:<seconds>`, or any text
+    lost           the work is done, the answer never comes: the caller's read times out
+    reset          the connection is reset before the work; with `after`, once it is done
+    refused        no connection comes about (in process; a server resets instead)
+    connect_timeout  likewise, and the caller waits in vain
+    truncated      the answer breaks off in the middle of its body
+    html           an HTML page in place of JSON
+    empty          no body
+    non_object     JSON, but a list
+    garbage        no JSON at all
+    oversized      a body of `size` bytes
+    unknown_status the execution's status is a word never heard
+    wrong_id       the answer carries somebody else's id
+    redirect       302 to `location`
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import email.utils
+import fnmatch
+import json
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import messages
+
+DELAYS = frozenset({"latency", "slow"})
+WIRE = frozenset({"lost", "reset", "refused", "connect_timeout", "truncated"})
+#: These come about although, or because, the work was done.
+AFTER_WORK = frozenset({"lost", "truncated"})
+UNHEARD_STATUS = "marinating"
+HTML_PAGE = b"<!doctype html><title>502</title><h1>Something went wrong</h1>"
+STRANGER = "01980228-0000-7000-8000-000000000000"
+
+
+class UnknownFault(ValueError):
+    """There is no fault of this kind, or it does not take this option."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Fault:
+    """One thing that goes wrong.
+
+    Attributes:
+        kind: See the module's list.
+        method: Which method it meets; `*` is any.
+        path: Pattern of the path below the base, `*` stands for anything.
+        account: Name of the account it meets; empty is any.
+        times: How many calls it meets before it is over; None is all of them.
+        rate: Which share of the matching calls it meets, 0 to 1; None is every one.
+        skip: How many matching calls it lets pass first.
+        after: Whether the work is done although the call fails.
+        seconds: Of latency, of slow work, or that a lost answer keeps the connection open.
+        retry_after: `Retry-After`: seconds, `date:<seconds from now>`, or any text.
+        status: Status of an answer whose body is replaced; the real one when omitted.
+        location: Where a redirect points to.
+        size: Bytes of an oversized body.
+        until: Event that ends slow work early.
+        met: Set once the fault has met a call.
+        hits: How many calls it has met.
+    """
+
+    kind: str
+    method: str = "*"
+    path: str = "*"
+    account: str = ""
+    times: int | None = None
+    rate: float | None = None
+    skip: int = 0
+    after: bool = False
+    seconds: float = 0.0
+    retry_after: str = ""
+    status: int | None = None
+    location: str = "https://elsewhere.invalid/"
+    size: int = 20_000_000
+    until: threading.Event | None = None
+    met: threading.Event = field(default_factory=threading.Event)
+    hits: int = 0
+
+    @property
+    def delays(self) -> bool:
+        """Tell whether it only makes the caller wait."""
+        return self.kind in DELAYS
+
+    @property
+    def is_after_work(self) -> bool:
+        """Tell whether the work is done before things go wrong."""
+        return self.after or self.kind in AFTER_WORK or self.kind in SPOILED
+
+    def matches(self, method: str, path: str, account: str) -> bool:
+        """Tell whether it could meet this call."""
+        return (
+            self.method in ("*", method)
+            and self.account in ("", account)
+            and fnmatch.fnmatchcase(path, self.path)
+        )
+
+    def answer(self, real: messages.Answer | None) -> messages.Answer:
+        """Return what is answered in place of the *real* answer, which is None before the work."""
+        if self.kind in WIRE:
+            answer = real or messages.Answer(503)
+            return dataclasses.replace(answer, wire=self.kind, hold=self.seconds)
+        spoil = SPOILED.get(self.kind)
+        if spoil is not None and real is not None:
+            spoiled = spoil(self, real)
+            return dataclasses.replace(spoiled, status=self.status or spoiled.status)
+        if self.kind == "redirect":
+            return messages.Answer(self.status or 302, headers=[("Location", self.location)])
+        return self._refusal()
+
+    def _refusal(self) -> messages.Answer:
+        status = int(self.kind)
+        document = REFUSALS.get(status, {"error": f"status {status} on demand"})
+        answer = messages.Answer.of(status, document)
+        if self.retry_after:
+            answer.headers.append(("Retry-After", _retry_after(self.retry_after)))
+        return answer
+
+
+class Faults:
+    """The faults in force; they meet calls in the order in which they were added.
+
+    Args:
+        rng: Decides about rates.
+    """
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._lock = threading.Lock()
+        self._faults: list[Fault] = []
+
+    def __iter__(self) -> Any:
+        return iter(list(self._faults))
+
+    def add(self, kind: str | int, **options: Any) -> Fault:
+        """Let calls go wrong: the next matching one, unless `times` or `rate` says otherwise.
+
+        Args:
+            kind: A status, or a word of this module's list.
+            **options: Attributes of `Fault`.
+
+        Raises:
+            UnknownFault: The kind or an option is not known.
+        """
+        kind = str(kind)
+        if not is_known(kind):
+            known = ", ".join(sorted([*DELAYS, *WIRE, *SPOILED, "redirect"]))
+            raise UnknownFault(f'"{kind}" is no fault. Use a status from 100 to 599, or {known}.')
+        unknown = set(options) - OPTIONS
+        if unknown:
+            raise UnknownFault(
+                f'A fault has no option "{unknown.pop()}". Use {", ".join(sorted(OPTIONS))}.'
+            )
+        if "times" not in options and "rate" not in options:
+            options["times"] = 1
+        options["retry_after"] = str(options.get("retry_after", ""))
+        fault = Fault(kind=kind, **options)
+        with self._lock:
+            self._faults.append(fault)
+        return fault
+
+    def add_spec(self, spec: str) -> Fault:
+        """Add a fault written as `kind,option=value,…`, as on the command line.
+
+        `times=all` meets every call.
+
+        Raises:
+            UnknownFault: It cannot be read.
+        """
+        kind, *parts = [part.strip() for part in spec.split(",")]
+        options: dict[str, Any] = {}
+        for part in parts:
+            name, equals, value = part.partition("=")
+            if not equals or name not in READERS:
+                raise UnknownFault(
+                    f'"{part}" in "{spec}" is no option. Write option=value, with one of '
+                    f"{', '.join(sorted(READERS))}."
+                )
+            try:
+                options[name] = READERS[name](value)
+            except ValueError:
+                raise UnknownFault(f'"{value}" in "{spec}" is no value for {name}.') from None
+        return self.add(kind, **options)
+
+    def remove(self, fault: Fault) -> None:
+        """Take a fault out of force; it may be over already."""
+        with self._lock:
+            self._faults = [kept for kept in self._faults if kept is not fault]
+
+    def clear(self) -> None:
+        """Take all faults out of force."""
+        with self._lock:
+            self._faults.clear()
+
+    def meet(self, method: str, path: str, account: str) -> list[Fault]:
+        """Return what this call meets: any delays, and at most one fault that ends it."""
+        if not self._faults:
+            return []
+        with self._lock:
+            met: list[Fault] = []
+            for fault in self._faults:
+                if fault.matches(method, path, account) and (
+                    fault.delays or all(other.delays for other in met)
+                ):
+                    self._try(fault, met)
+            self._faults = [f for f in self._faults if f.times is None or f.times > 0]
+        for fault in met:
+            fault.met.set()
+        return met
+
+    def _try(self, fault: Fault, met: list[Fault]) -> None:
+        if fault.skip:
+            fault.skip -= 1
+        elif fault.rate is None or self._rng.random() < fault.rate:
+            fault.hits += 1
+            if fault.times is not None:
+                fault.times -= 1
+            met.append(fault)
+
+
+def is_known(kind: str) -> bool:
+    """Tell whether there is a fault of this kind."""
+    if kind.isdecimal():
+        return 100 <= int(kind) <= 599
+    return kind in DELAYS or kind in WIRE or kind in SPOILED or kind == "redirect"
+
+
+def _with_property(name: str, value: str) -> Callable[[Fault, messages.Answer], messages.Answer]:
+    def spoil(fault: Fault, real: messages.Answer) -> messages.Answer:
+        document = json.loads(real.body or b"{}")
+        if isinstance(document, dict):
+            document[name] = value
+        return dataclasses.replace(
+            messages.Answer.of(real.status, document), headers=list(real.headers)
+        )
+
+    return spoil
+
+
+def _with_body(body: bytes, kind: str = messages.JSON) -> Any:
+    return lambda fault, real: dataclasses.replace(real, body=body, content_type=kind)
+
+
+#: Kinds that change the real answer's body.
+SPOILED: dict[str, Callable[[Fault, messages.Answer], messages.Answer]] = {
+    "html": _with_body(HTML_PAGE, "text/html; charset=utf-8"),
+    "empty": _with_body(b""),
+    "non_object": _with_body(b'["not", "an", "object"]'),
+    "garbage": _with_body(b'{"id": "0198\xff'),
+    "oversized": lambda fault, real: dataclasses.replace(
+        real, body=b'{"filler":"' + b"x" * max(0, fault.size - 13) + b'"}'
+    ),
+    "unknown_status": _with_property("status", UNHEARD_STATUS),
+    "wrong_id": _with_property("id", STRANGER),
+}
+REFUSALS: dict[int, dict[str, Any]] = {
+    400: {"error": "bad request"},
+    401: {"error": "unauthorized"},
+    404: {"error": "not found"},
+    422: {"errors": {"base": ["is invalid"]}},
+    429: {"error": "too many requests"},
+}
+OPTIONS = frozenset(Fault.__dataclass_fields__) - {"kind", "met", "hits"}
+READERS: dict[str, Callable[[str], Any]] = {
+    "method": str.upper,
+    "path": str,
+    "account": str,
+    "times": lambda text: None if text == "all" else int(text),
+    "rate": float,
+    "skip": int,
+    "after": messages.flag,
+    "seconds": float,
+    "retry_after": str,
+    "status": int,
+    "location": str,
+    "size": int,
+}
+
+
+def _retry_after(text: str) -> str:
+    word, colon, seconds = text.partition(":")
+    if word != "date" or not colon:
+        return text
+    # Dates are for the caller, so they follow the machine's clock, not the sandbox's.
+    return email.utils.formatdate(time.time() + float(seconds), usegmt=True)

@@ -1,0 +1,152 @@
+"""Describes what comes in and what goes out: calls, answers, problems, and how bodies are read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+BASE_PATH = "/api/v1"
+JSON = "application/json; charset=utf-8"
+
+
+@dataclass(slots=True)
+class Call:
+    """A request as it arrived; header names are in lower case, the path still percent-encoded.
+
+    `patience` is how many seconds the caller will wait, if that is known; `in_process` tells that
+    no wire lies between.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    patience: float | None = None
+    in_process: bool = False
+
+    @property
+    def segments(self) -> list[str] | None:
+        """Return the decoded parts of the path below the base, or None outside it."""
+        if not self.path.startswith(BASE_PATH + "/"):
+            return None
+        below = self.path[len(BASE_PATH) + 1 :].split("/")
+        return [unquote(part) for part in below] if "%" in self.path else below
+
+
+@dataclass(slots=True)
+class Answer:
+    """A response, and what shall go wrong on the wire while it travels.
+
+    `wire` is empty, or one of `reset`, `lost`, `truncated`, `refused`, `connect_timeout`.
+    """
+
+    status: int
+    body: bytes = b""
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    content_type: str = JSON
+    wire: str = ""
+    hold: float = 0.0
+
+    @classmethod
+    def of(cls, status: int, document: Any) -> Answer:
+        """Return an answer with a JSON body."""
+        return cls(status, json.dumps(document, separators=(",", ":")).encode())
+
+
+class Problem(Exception):
+    """A call is answered with an error; bodies follow Rails' habit (assumed)."""
+
+    def __init__(self, status: int, document: dict[str, Any]) -> None:
+        super().__init__(f"{status}: {document}")
+        self.status = status
+        self.document = document
+
+    @classmethod
+    def bad_request(cls, sentence: str) -> Problem:
+        """Return a 400."""
+        return cls(400, {"error": sentence})
+
+    @classmethod
+    def unauthorized(cls) -> Problem:
+        """Return a 401."""
+        return cls(401, {"error": "unauthorized"})
+
+    @classmethod
+    def not_found(cls) -> Problem:
+        """Return a 404."""
+        return cls(404, {"error": "not found"})
+
+    @classmethod
+    def invalid(cls, **errors: str) -> Problem:
+        """Return a 422 that names the properties and what is wrong with each."""
+        return cls(422, {"errors": {name: [text] for name, text in errors.items()}})
+
+
+def read_body(call: Call) -> dict[str, Any]:
+    """Return the body's properties: JSON, or a form in Rails' bracket notation.
+
+    Raises:
+        Problem: 400, it is neither.
+    """
+    if not call.body.strip():
+        return {}
+    if "form-urlencoded" in call.headers.get("content-type", ""):
+        return read_form(call.body.decode("utf-8", "replace"))
+    try:
+        document = json.loads(call.body)
+    except (ValueError, RecursionError):
+        raise Problem.bad_request("the body is not valid JSON") from None
+    if not isinstance(document, dict):
+        raise Problem.bad_request("the body must be a JSON object")
+    return document
+
+
+def read_form(text: str) -> dict[str, Any]:
+    """Return the nested values of a form: `a=1`, `a[b]=1` and `a[]=1`, as Rails reads them.
+
+    Raises:
+        Problem: 400, a name is used both as a value and as a container.
+    """
+    result: dict[str, Any] = {}
+    for name, value in parse_qsl(text, keep_blank_values=True):
+        head, *rest = name.replace("]", "").split("[")
+        _put(result, [head, *rest], value)
+    return result
+
+
+def _put(target: Any, path: list[str], value: str) -> None:
+    for step, following in zip(path, [*path[1:], None], strict=True):
+        empty: Any = value if following is None else [] if following == "" else {}
+        if isinstance(target, list) and step == "":
+            target.append(empty)
+            target = target[-1]
+        elif isinstance(target, dict) and step != "":
+            target = target.setdefault(step, empty) if following is not None else _set(
+                target, step, value
+            )
+        else:
+            raise Problem.bad_request("a form field is used in two ways")
+
+
+def _set(target: dict[str, Any], step: str, value: str) -> str:
+    target[step] = value
+    return value
+
+
+def flag(value: Any) -> bool:
+    """Return a boolean that may have come through a form."""
+    return value.lower() in ("true", "1", "on") if isinstance(value, str) else bool(value)
+
+
+def without_key(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return *headers* without the one that holds the secret key."""
+    return {name: value for name, value in headers.items() if name != "authorization"}
+
+
+def lower_names(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return *headers* as a mapping with names in lower case."""
+    return {name.lower(): value for name, value in headers}

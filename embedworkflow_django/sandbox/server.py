@@ -1,0 +1,215 @@
+"""Serves the application over HTTP/1.1: one thread a connection, kept alive, lean enough to be fast.
+
+A general-purpose handler spends most of a call reading headers; this one reads exactly what the
+sandbox needs, and can do to a connection what faults ask for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import email.utils
+import functools
+import select
+import socket
+import socketserver
+import struct
+import threading
+import time
+from typing import IO
+
+from . import application, messages
+
+LINE_LIMIT = 65_536
+HEADERS_LIMIT = 200
+BODY_LIMIT = 64_000_000
+IDLE_SECONDS = 60.0
+#: How long a lost answer keeps its connection open when the fault does not say.
+LOST_SECONDS = 60.0
+_ABORT = struct.pack("ii", 1, 0)
+
+
+class _Garbled(Exception):
+    """What came in is not HTTP as we read it."""
+
+
+class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    """A server for one application.
+
+    Args:
+        app: What answers.
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
+    """
+
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def __init__(self, app: application.Application, host: str = "127.0.0.1", port: int = 0) -> None:
+        self.app = app
+        self._connections: set[socket.socket] = set()
+        self._guard = threading.Lock()
+        if ":" in host:
+            self.address_family = socket.AF_INET6
+        super().__init__((host, port), Connection)
+
+    @property
+    def base_url(self) -> str:
+        """Return the URL below which the API is found."""
+        host, port = self.server_address[:2]
+        name = host.decode() if isinstance(host, bytes) else str(host)
+        return f"http://{f'[{name}]' if ':' in name else name}:{port}{messages.BASE_PATH}"
+
+    def connected(self, connection: socket.socket) -> None:
+        """Remember an open connection, so that closing the server can close it."""
+        with self._guard:
+            self._connections.add(connection)
+
+    def disconnected(self, connection: socket.socket) -> None:
+        """Forget a closed connection."""
+        with self._guard:
+            self._connections.discard(connection)
+
+    def stop(self) -> None:
+        """Stop listening and close every connection."""
+        self.shutdown()
+        self.server_close()
+        with self._guard:
+            for connection in self._connections:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing when a caller hangs up; everything else is a bug and shows itself."""
+        import sys
+
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
+class Connection(socketserver.StreamRequestHandler):
+    """One kept-alive connection."""
+
+    server: Server
+    rbufsize = 65_536
+    disable_nagle_algorithm = True
+    timeout = IDLE_SECONDS
+
+    def setup(self) -> None:
+        """Take the connection over."""
+        super().setup()
+        self.server.connected(self.connection)
+
+    def finish(self) -> None:
+        """Let the connection go."""
+        self.server.disconnected(self.connection)
+        with contextlib.suppress(OSError):
+            super().finish()
+
+    def handle(self) -> None:
+        """Answer calls until either side has had enough."""
+        try:
+            while self._handle_one():
+                pass
+        except (OSError, _Garbled):
+            return
+
+    def _handle_one(self) -> bool:
+        line = self.rfile.readline(LINE_LIMIT)
+        if not line.strip():
+            return bool(line)
+        try:
+            method, target, version = line.decode("latin-1").split()
+            headers = _read_headers(self.rfile)
+            if headers.get("expect", "").lower() == "100-continue":
+                self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            body = _read_body(self.rfile, headers)
+        except (_Garbled, ValueError):
+            self._send(messages.Answer.of(400, {"error": "bad request"}), close=True)
+            return False
+        if target.startswith("http://"):
+            target = "/" + target.split("/", 3)[-1]
+        path, _, query = target.partition("?")
+        answer = self.server.app.answer(messages.Call(method, path, query, headers, body))
+        keep = version != "HTTP/1.0" and headers.get("connection", "").lower() != "close"
+        if answer.wire:
+            return self._fail(answer)
+        self._send(answer, close=not keep, bodiless=method == "HEAD")
+        return keep
+
+    def _send(
+        self, answer: messages.Answer, *, close: bool = False, bodiless: bool = False
+    ) -> None:
+        head = _head(answer, close=close)
+        self.wfile.write(head if bodiless else head + answer.body)
+
+    def _fail(self, answer: messages.Answer) -> bool:
+        """Do to the connection what the fault asks for; it is never used again."""
+        if answer.wire == "truncated":
+            self.wfile.write(_head(answer) + answer.body[: len(answer.body) // 2])
+        elif answer.wire == "lost":
+            self._hold(answer.hold or LOST_SECONDS)
+        else:
+            # Closing with a linger of zero sends RST in place of an orderly end.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
+            self.rfile.close()
+            self.connection.close()
+        return False
+
+    def _hold(self, seconds: float) -> None:
+        """Keep the connection open and silent until the caller hangs up."""
+        select.select([self.connection], [], [], seconds)
+
+
+def _read_headers(stream: IO[bytes]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for _ in range(HEADERS_LIMIT):
+        line = stream.readline(LINE_LIMIT)
+        if line in (b"\r\n", b"\n"):
+            return headers
+        name, colon, value = line.decode("latin-1").partition(":")
+        if not colon:
+            raise _Garbled("a header without a colon")
+        headers[name.lower()] = value.strip()
+    raise _Garbled("too many headers")
+
+
+def _read_body(stream: IO[bytes], headers: dict[str, str]) -> bytes:
+    if headers.get("transfer-encoding", "").lower() == "chunked":
+        return b"".join(iter(lambda: _read_chunk(stream), b""))
+    return _exactly(stream, int(headers.get("content-length", "0")))
+
+
+def _read_chunk(stream: IO[bytes]) -> bytes:
+    size = int(stream.readline(LINE_LIMIT).split(b";")[0], 16)
+    chunk = _exactly(stream, size)
+    stream.readline(LINE_LIMIT)
+    return chunk
+
+
+def _exactly(stream: IO[bytes], size: int) -> bytes:
+    if not 0 <= size <= BODY_LIMIT:
+        raise _Garbled("a body of no sensible size")
+    body = stream.read(size) if size else b""
+    if len(body) < size:
+        raise _Garbled("the body broke off")
+    return body
+
+
+def _head(answer: messages.Answer, *, close: bool = False) -> bytes:
+    lines = [
+        f"HTTP/1.1 {answer.status} {application.phrase(answer.status)}",
+        f"Date: {_date(int(time.time()))}",
+        f"Content-Type: {answer.content_type}",
+        f"Content-Length: {len(answer.body)}",
+        *[f"{name}: {value}" for name, value in answer.headers],
+        *(["Connection: close"] if close else []),
+        "\r\n",
+    ]
+    return "\r\n".join(lines).encode("latin-1")
+
+
+@functools.lru_cache(maxsize=4)
+def _date(second: int) -> str:
+    return email.utils.formatdate(second, usegmt=True)
