@@ -1,0 +1,18 @@
+"""The Django admin's pages for executions; importing it registers them.
+
+To change a page, or to show it on an admin site of your own, unregister ours and register a
+subclass. Put ``ExecutionAdminMixin`` in front of whatever ``ModelAdmin`` your theme asks for::
+
+    admin.site.unregister(Execution)
+
+    @admin.register(Execution, site=my_site)
+    class MyExecutionAdmin(ExecutionAdminMixin, unfold.admin.ModelAdmin):
+        def has_view_permission(self, request, obj=None):
+            return super().has_view_permission(request, obj) and ...
+"""
+
+from __future__ import annotations
+
+from .executions import ExecutionAdmin, ExecutionAdminMixin
+
+__all__ = ["ExecutionAdmin", "ExecutionAdminMixin"]

@@ -1,0 +1,327 @@
+"""The verbs as actions of the list and as buttons of the page: rights, confirmation, report."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db import router, transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, URLResolver, path, reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from .. import conf
+from ..exceptions import EmbedWorkflowError
+from ..models import Execution
+from . import lists, presentation, sources, verbs
+from .forms import ResolveForm
+from .verbs import VERBS, Verb
+
+if TYPE_CHECKING:
+    _ModelAdmin = admin.ModelAdmin[Execution]
+else:
+    _ModelAdmin = object
+
+# The most that one request does; a form may not have more fields than about twice as many.
+MAX_SELECTED = 500
+# The most refusals that are reported one by one.
+MAX_REPORTED = 10
+CONFIRMED = "confirmed"
+Refusals = list[tuple[str, str]]
+
+
+def _action(verb: Verb) -> Callable[..., HttpResponse | None]:
+    def act(
+        model_admin: VerbsMixin, request: HttpRequest, queryset: QuerySet[Execution]
+    ) -> HttpResponse | None:
+        return model_admin.act_on_selected(request, verb, queryset)
+
+    act.__name__ = verb.name
+    decorate = admin.action(description=verb.label_plural, permissions=[verb.name])
+    return decorate(act)
+
+
+class VerbsMixin(_ModelAdmin):
+    """Each verb with a right of its own, asked for again wherever it is carried out."""
+
+    actions = tuple(_action(verb) for verb in VERBS.values())
+
+    # Rights
+
+    def has_refresh_permission(self, request: HttpRequest, obj: Execution | None = None) -> bool:
+        """Return whether executions, or this one, may be refreshed."""
+        return self._may(request, verbs.REFRESH, obj)
+
+    def has_run_again_permission(self, request: HttpRequest, obj: Execution | None = None) -> bool:
+        """Return whether executions, or this one, may be run again."""
+        return self._may(request, verbs.RUN_AGAIN, obj)
+
+    def has_cancel_permission(self, request: HttpRequest, obj: Execution | None = None) -> bool:
+        """Return whether executions, or this one, may be canceled."""
+        return self._may(request, verbs.CANCEL, obj)
+
+    def has_stop_permission(self, request: HttpRequest, obj: Execution | None = None) -> bool:
+        """Return whether executions, or this one, may be stopped."""
+        return self._may(request, verbs.STOP, obj)
+
+    def has_resolve_permission(self, request: HttpRequest, obj: Execution | None = None) -> bool:
+        """Return whether executions, or this one, may be resolved."""
+        return self._may(request, verbs.RESOLVE, obj)
+
+    def may(self, request: HttpRequest, verb: Verb, obj: Execution | None = None) -> bool:
+        """Return what the verb's own ``has_…_permission`` says, which a subclass may override."""
+        return bool(getattr(self, f"has_{verb.name}_permission")(request, obj))
+
+    def _may(self, request: HttpRequest, verb: Verb, obj: Execution | None) -> bool:
+        # Nobody changes what he may not see: the confirmation would show it.
+        return self.has_view_permission(request, obj) and request.user.has_perm(verb.permission)
+
+    # The list's actions
+
+    def act_on_selected(
+        self, request: HttpRequest, verb: Verb, queryset: QuerySet[Execution]
+    ) -> HttpResponse | None:
+        """Carry out a verb for the rows selected, once it is confirmed.
+
+        Args:
+            request: The list's request; its query string holds the filters.
+            verb: What to do.
+            queryset: The rows selected, or all that match.
+        """
+        rows = list(queryset.order_by("-pk").defer(*lists.HEAVY)[: MAX_SELECTED + 1])
+        if len(rows) > MAX_SELECTED:
+            self._tell_limit(request, MAX_SELECTED)
+        elif verb is verbs.RESOLVE:
+            if len(rows) == 1:
+                return self.resolve_page(request, rows[0], ResolveForm())
+            self._tell_limit(request, 1)
+        elif verb.question and CONFIRMED not in request.POST:
+            return self.confirmation(request, verb, rows, action_url="")
+        else:
+            self._report(request, verb, *self.perform(request, verb, [row.pk for row in rows]))
+        return None
+
+    def _tell_limit(self, request: HttpRequest, limit: int) -> None:
+        text = ngettext(
+            "This is done for %(count)d execution at a time. Select only one.",
+            "This is done for at most %(count)d executions at a time. Select fewer, or filter.",
+            limit,
+        )
+        self.message_user(request, text % {"count": limit}, messages.ERROR)
+
+    # The page's buttons
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:  # type: ignore[override]
+        """Return the admin's URLs, and one for each verb."""
+        return [
+            path(
+                f"<path:object_id>/{verb.name.replace('_', '-')}/",
+                self.admin_site.admin_view(self.verb_view),
+                {"verb": verb.name},
+                name=f"{self.opts.app_label}_{self.opts.model_name}_{verb.name}",
+            )
+            for verb in VERBS.values()
+        ] + super().get_urls()
+
+    def verb_url(self, request: HttpRequest, verb: Verb, execution: Execution) -> str:
+        """Return where a button posts to; the list's filters go along."""
+        return self._with_filters(request, self._url(verb.name, execution.pk))
+
+    def buttons(self, request: HttpRequest, execution: Execution) -> list[dict[str, Any]]:
+        """Return the verbs that make sense for an execution and that the viewer may use."""
+        return [
+            {"label": verb.label, "url": self.verb_url(request, verb, execution), "name": verb.name}
+            for verb in VERBS.values()
+            if not verb.obstacle(execution) and self.may(request, verb, execution)
+        ]
+
+    def verb_view(self, request: HttpRequest, object_id: str, verb: str) -> HttpResponse:
+        """Carry out a verb for one execution: the right first, then the confirmation.
+
+        Args:
+            request: Anything but a POST is refused.
+            object_id: The execution's id, quoted.
+            verb: The verb's name.
+        """
+        chosen = VERBS[verb]
+        if not self.may(request, chosen):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        execution = self.get_object(request, unquote(object_id))
+        if execution is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        if not self.may(request, chosen, execution):
+            raise PermissionDenied
+        if chosen is verbs.RESOLVE:
+            return self._resolve(request, execution)
+        if chosen.question and CONFIRMED not in request.POST:
+            url = self.verb_url(request, chosen, execution)
+            return self.confirmation(request, chosen, [execution], action_url=url)
+        return self._perform_one(request, chosen, execution)
+
+    def _resolve(self, request: HttpRequest, execution: Execution) -> HttpResponse:
+        form = ResolveForm(request.POST if CONFIRMED in request.POST else None)
+        if not form.is_valid():
+            return self.resolve_page(request, execution, form)
+        remote_id = form.cleaned_data["remote_id"]
+        return self._perform_one(request, verbs.RESOLVE, execution, remote_id=remote_id)
+
+    def _perform_one(
+        self, request: HttpRequest, verb: Verb, execution: Execution, **arguments: Any
+    ) -> HttpResponse:
+        done, refused = self.perform(request, verb, [execution.pk], **arguments)
+        self._report(request, verb, done, refused)
+        shown = done[0] if done else execution
+        return HttpResponseRedirect(self._with_filters(request, self._url("change", shown.pk)))
+
+    # Both
+
+    def perform(
+        self, request: HttpRequest, verb: Verb, ids: Iterable[uuid.UUID], **arguments: Any
+    ) -> tuple[list[Execution], Refusals]:
+        """Carry out a verb row by row; one that is refused does not keep the others from it.
+
+        Args:
+            request: Whose user does it.
+            verb: What to do.
+            ids: The rows.
+            arguments: What else the verb's service takes.
+
+        Returns:
+            The executions that came of it, and for each row refused its name and the reason.
+        """
+        done: list[Execution] = []
+        refused: Refusals = []
+        for pk in ids:
+            execution = self.get_queryset(request).filter(pk=pk).first()
+            if execution is None:
+                refused.append((str(pk), _("It does not exist any more.")))
+            elif not self.may(request, verb, execution):
+                refused.append((str(execution), _("You may not do this to it.")))
+            else:
+                try:
+                    done.append(self._perform(request, verb, execution, arguments))
+                except (EmbedWorkflowError, conf.ConfigurationError) as error:
+                    refused.append((str(execution), str(error)))
+        return done, refused
+
+    def _perform(
+        self, request: HttpRequest, verb: Verb, execution: Execution, arguments: dict[str, Any]
+    ) -> Execution:
+        # Who did it is known for certain, or it was not done.
+        with transaction.atomic(using=router.db_for_write(Execution, instance=execution)):
+            result = verb.call(execution, request.user.get_username(), **arguments)
+            what = str(verb.label).rstrip("…")
+            if result.pk != execution.pk:
+                what = _("%(verb)s, as %(id)s") % {"verb": what, "id": result.pk}
+            self.log_change(request, execution, what)
+        return result
+
+    def _report(
+        self, request: HttpRequest, verb: Verb, done: list[Execution], refused: Refusals
+    ) -> None:
+        if done:
+            self.message_user(request, verb.done % {"count": len(done)}, messages.SUCCESS)
+        for name, reason in refused[:MAX_REPORTED]:
+            self.message_user(request, format_html("{}: {}", name, reason), messages.WARNING)
+        if more := len(refused) - MAX_REPORTED if len(refused) > MAX_REPORTED else 0:
+            text = ngettext(
+                "%(count)d more was refused.", "%(count)d more were refused.", more
+            )
+            self.message_user(request, text % {"count": more}, messages.WARNING)
+
+    def confirmation(
+        self, request: HttpRequest, verb: Verb, rows: list[Execution], *, action_url: str
+    ) -> HttpResponse:
+        """Return the page that shows exactly what a verb will affect.
+
+        Args:
+            request: The request that asked for it.
+            verb: What is about to be done.
+            rows: To which executions.
+            action_url: Where the confirmation goes; empty for the list itself.
+        """
+        links = sources.SourceLinks(self.admin_site, request)
+        single = rows[0] if len(rows) == 1 and verb is verbs.RUN_AGAIN else None
+        context = {
+            "title": verb.question % {"count": len(rows)},
+            "verb": verb,
+            "rows": [_affected(verb, row, links) for row in rows],
+            "data": single
+            and presentation.pretty(
+                single.execution_data, unredacted=self.may_see_data(request, single)
+            ),
+            "action_url": action_url,
+            "back_url": self._back(request, rows, action_url),
+            "action_checkbox_name": ACTION_CHECKBOX_NAME,
+        }
+        return self._page(request, "confirmation.html", context)
+
+    def resolve_page(
+        self, request: HttpRequest, execution: Execution, form: ResolveForm
+    ) -> HttpResponse:
+        """Return the page that asks what a person has found out about an execution.
+
+        Args:
+            request: The request that asked for it.
+            execution: The unconfirmed execution.
+            form: Empty, or with what has to be corrected.
+        """
+        links = sources.SourceLinks(self.admin_site, request)
+        context = {
+            "title": verbs.RESOLVE.question % {"count": 1},
+            "verb": verbs.RESOLVE,
+            "rows": [_affected(verbs.RESOLVE, execution, links)],
+            "form": form,
+            "action_url": self.verb_url(request, verbs.RESOLVE, execution),
+            "back_url": self._with_filters(request, self._url("change", execution.pk)),
+        }
+        return self._page(request, "confirmation.html", context)
+
+    def _back(self, request: HttpRequest, rows: list[Execution], action_url: str) -> str:
+        if action_url:
+            return self._with_filters(request, self._url("change", rows[0].pk))
+        return request.get_full_path()
+
+    def _page(self, request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        return TemplateResponse(
+            request,
+            f"admin/embedworkflow/execution/{template}",
+            {
+                **self.admin_site.each_context(request),
+                "opts": self.opts,
+                "media": self.media,
+                "has_view_permission": True,
+                "original": context["title"],
+                **context,
+            },
+        )
+
+    def _url(self, page: str, *args: Any) -> str:
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}"
+        return reverse(name, args=args, current_app=self.admin_site.name)
+
+    def _with_filters(self, request: HttpRequest, url: str) -> str:
+        filters = {"preserved_filters": self.get_preserved_filters(request), "opts": self.opts}
+        return add_preserved_filters(filters, url)
+
+
+def _affected(verb: Verb, row: Execution, links: sources.SourceLinks) -> dict[str, Any]:
+    return {
+        "execution": row,
+        "badge": presentation.badge(row.status),
+        "source": sources.link(row, links.url(row)),
+        "obstacle": verb.obstacle(row),
+    }

@@ -1,0 +1,190 @@
+"""The admin of executions: a list and a page to read, and the operator's verbs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from ..models import Execution
+from . import alerts, lists, outlook, pages, presentation, sources
+from .actions import VerbsMixin
+from .filters import AccountFilter, StatusFilter, WorkflowFilter
+
+_FILTERS = (StatusFilter, WorkflowFilter, AccountFilter)
+
+
+class ExecutionAdminMixin(VerbsMixin):
+    """All that the admin of executions is, for any base class that a theme asks for.
+
+    Rights: ``view_execution`` for list and page, ``view_execution_data`` to see secret values, and
+    one for each verb. Override ``has_…_permission(request, obj)`` to decide object by object, and
+    ``get_queryset`` to show only some of them.
+    """
+
+    list_display = (
+        "status_badge",
+        "workflow",
+        "source_link",
+        "progress_bar",
+        "for_whom",
+        "created_at",
+        "duration",
+    )
+    list_display_links = ("workflow",)
+    list_filter = _FILTERS
+    list_per_page = 100
+    list_select_related = False
+    ordering = ("-pk",)
+    paginator = lists.CappedPaginator
+    # What it takes for the search box to be there; get_search_results does the rest.
+    search_fields = ("id",)
+    search_help_text = _(
+        "An id or the first eight digits of one, a remote id, an idempotency key, a workflow, or a "
+        "source as app.model:key. Nothing but the exact one is found."
+    )
+    show_facets = admin.ShowFacets.NEVER
+    show_full_result_count = False
+    sortable_by = ()
+
+    @property
+    def media(self) -> forms.Media:
+        """The style sheet; there is no script."""
+        own = forms.Media(css={"all": ("embedworkflow_django/admin.css",)})
+        return super().media + own
+
+    # Rights
+
+    def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
+        """Return ``False``: executions come from the project's code."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return ``False``: executions change by verbs."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return ``False``: "manage.py embedworkflow_prune" deletes old executions."""
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the list, or this execution's page, may be seen."""
+        return request.user.has_perm(f"{self.opts.app_label}.view_execution")
+
+    def may_see_data(self, request: HttpRequest, obj: Execution | None = None) -> bool:
+        """Return whether secret values are shown to the viewer."""
+        return request.user.has_perm(f"{self.opts.app_label}.view_execution_data")
+
+    # The list
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """Return the list that stays fast at any size."""
+        return lists.ExecutionChangeList
+
+    def lookup_allowed(
+        self, lookup: str, value: str, request: HttpRequest | None = None
+    ) -> bool:
+        """Return whether a lookup is a filter's: others could guess at data that is hidden."""
+        return lookup in {each.parameter_name for each in _FILTERS}
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Execution], search_term: str
+    ) -> tuple[QuerySet[Execution], bool]:
+        """Return what a search term finds; see ``lists.search``."""
+        term = search_term.strip()
+        return (queryset.filter(lists.search(term)) if term else queryset), False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Return the list, under what is wrong at large."""
+        return super().changelist_view(
+            request, {"refused_accounts": self._alerts(request), **(extra_context or {})}
+        )
+
+    def _alerts(self, request: HttpRequest) -> dict[str, str]:
+        shown = request.method == "GET" and self.has_view_permission(request)
+        return alerts.refused_accounts() if shown else {}
+
+    @admin.display(description=_("status"))
+    def status_badge(self, execution: Execution) -> SafeString:
+        """Return the status, and when a row that waits is attended to."""
+        hint = outlook.hint(execution, timezone.now())
+        badge = presentation.badge(execution.status)
+        return format_html('{} <span class="ewf-hint">{}</span>', badge, hint) if hint else badge
+
+    @admin.display(description=_("source"), empty_value="–")
+    def source_link(self, execution: Execution) -> str:
+        """Return the source, as a link into its own admin if the viewer may see it."""
+        return sources.link(execution, getattr(execution, "source_url", ""))
+
+    @admin.display(description=_("actions"))
+    def progress_bar(self, execution: Execution) -> SafeString:
+        """Return the counters of its actions."""
+        return presentation.bar(execution)
+
+    @admin.display(description=_("user, account"), empty_value="–")
+    def for_whom(self, execution: Execution) -> str:
+        """Return the user key and, unless it is the default one, the account."""
+        account = execution.account if execution.account != "default" else ""
+        return presentation.join((execution.user_key, account), separator=", ")
+
+    @admin.display(description=_("duration"))
+    def duration(self, execution: Execution) -> str:
+        """Return how long it took, or has taken so far."""
+        return presentation.duration(execution)
+
+    # The page
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Return an execution's page, which nothing can be posted to.
+
+        Args:
+            request: A GET.
+            object_id: The execution's id, quoted.
+            form_url: Not used: there is no form.
+            extra_context: For the template.
+        """
+        if request.method != "GET" or not self.has_view_permission(request):
+            raise PermissionDenied
+        execution = self.get_object(request, unquote(object_id))
+        if execution is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        if not self.has_view_permission(request, execution):
+            raise PermissionDenied
+        links = sources.SourceLinks(self.admin_site, request)
+        unredacted = self.may_see_data(request, execution)
+        context = {
+            "title": execution.workflow,
+            "original": execution,
+            "refused_accounts": self._alerts(request),
+            "buttons": self.buttons(request, execution),
+            "list_url": self._with_filters(request, self._url("changelist")),
+            "history_url": self._url("history", execution.pk),
+            "plain_list_url": self._url("changelist"),
+            **pages.context(execution, links, unredacted=unredacted),
+            **(extra_context or {}),
+        }
+        return self._page(request, "change_form.html", context)
+
+
+@admin.register(Execution)
+class ExecutionAdmin(ExecutionAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Executions on the default admin site."""

@@ -1,0 +1,176 @@
+"""What happens next to an execution, and what a person should do, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+
+from .. import conf
+from ..models import Execution, Status
+from . import alerts, presentation
+
+# A row that is due for longer than this wants a worker, and says so.
+PATIENCE = timedelta(minutes=1)
+
+
+def sentences(execution: Execution, now: datetime | None = None) -> list[str]:
+    """Return what will happen to an execution by itself, and what a person can do.
+
+    Args:
+        execution: Whose future it is.
+        now: The moment from which the future is seen; now, if left out.
+    """
+    now = now or timezone.now()
+    tell = _TELLERS.get(execution.status, _active)
+    return [*tell(execution, now), *_stop(execution), *_overdue(execution, now)]
+
+
+def hint(execution: Execution, now: datetime) -> str:
+    """Return a few words for the list: when a row that waits is attended to."""
+    if execution.is_final:
+        return ""
+    if execution.stop_requested_at:
+        return _("stop requested")
+    if execution.status != Status.QUEUED or execution.due_at is None or execution.due_at <= now:
+        return ""
+    when = presentation.moment(execution.due_at, now)
+    if execution.attempts:
+        return _("attempt %(number)d %(when)s") % {"number": execution.attempts + 1, "when": when}
+    return when
+
+
+def _when(moment: datetime, now: datetime) -> str:
+    local = timezone.localtime(moment) if timezone.is_aware(moment) else moment
+    return f"{date_format(local, 'DATETIME_FORMAT')} ({presentation.moment(moment, now)})"
+
+
+def _queued(execution: Execution, now: datetime) -> Iterator[str]:
+    if execution.claim and execution.due_at and execution.due_at > now:
+        yield _("A worker is sending it at this moment.")
+        return
+    yield from _lost(execution)
+    if alerts.refused(execution.last_error):
+        yield _(
+            "The API does not let the account %(account)s in. Correct its secret key in the "
+            "settings; until then nothing is sent, and no attempt is used up."
+        ) % {"account": execution.account}
+    elif execution.due_at and execution.due_at > now:
+        when = {"when": _when(execution.due_at, now)}
+        yield (
+            _("It will be sent again %(when)s.") % when
+            if execution.attempts or execution.last_error
+            else _("It will be sent %(when)s.") % when
+        )
+        if execution.attempts:
+            end = execution.created_at + conf.settings.give_up_after
+            yield _("Attempts end %(when)s.") % {"when": _when(end, now)}
+    else:
+        yield _("It is due: the next free worker sends it.")
+
+
+def _lost(execution: Execution) -> Iterator[str]:
+    if execution.sent_at:
+        yield _(
+            "An earlier delivery may have been received, although its answer was lost. It is "
+            "repeated under the same idempotency key, so that it does not start twice."
+        )
+
+
+def _active(execution: Execution, now: datetime) -> Iterator[str]:
+    if execution.due_at is None:
+        yield _("It is not followed any more. Refresh it to ask the API once again.")
+    elif execution.due_at > now:
+        yield _("The API is asked how it is going %(when)s.") % {
+            "when": _when(execution.due_at, now)
+        }
+    else:
+        yield _("The API is asked how it is going by the next free worker.")
+
+
+def _unknown(execution: Execution, now: datetime) -> Iterator[str]:
+    if execution.misses or not execution.remote_status:
+        yield _("The API does not know this execution, or no longer.")
+    else:
+        yield _(
+            "The API calls its status “%(status)s”, a word that has no meaning here. It counts as "
+            "still running."
+        ) % {"status": execution.remote_status}
+    if execution.due_at is None:
+        yield _(
+            "Nothing more happens by itself. Look for it in Embed Workflow; refresh it to ask "
+            "once again, or run it again as a new execution."
+        )
+    else:
+        yield from _active(execution, now)
+
+
+def _completed(_execution: Execution, _now: datetime) -> Iterator[str]:
+    yield _("Nothing: it has completed.")
+
+
+def _failed(_execution: Execution, _now: datetime) -> Iterator[str]:
+    yield _(
+        "Nothing more happens by itself. Find out which action failed, then run it again: that "
+        "starts a new execution from the beginning."
+    )
+
+
+def _undeliverable(execution: Execution, _now: datetime) -> Iterator[str]:
+    yield (
+        _("It was given up: nothing more is sent by itself, and no workflow is known to run.")
+        if execution.sent_at
+        else _("It was given up before anything started.")
+    )
+    yield _("Correct what the error names, then run it again as a new execution.")
+
+
+def _unconfirmed(_execution: Execution, _now: datetime) -> Iterator[str]:
+    yield _(
+        "Nobody knows whether it started: it was sent, but the answer was lost. Look for it in "
+        "Embed Workflow, then resolve it: it did happen, and this is its remote id; or it did "
+        "not, and it is to be sent again."
+    )
+
+
+def _canceled(_execution: Execution, _now: datetime) -> Iterator[str]:
+    yield _("Nothing: it was canceled before it was sent. It can be run again.")
+
+
+def _stopped(_execution: Execution, _now: datetime) -> Iterator[str]:
+    yield _("Nothing: it was stopped. Running it again starts a new one from the beginning.")
+
+
+def _deleted(_execution: Execution, _now: datetime) -> Iterator[str]:
+    yield _("Nothing: its workflow was archived in Embed Workflow.")
+
+
+_TELLERS: dict[str, Callable[[Execution, datetime], Iterator[str]]] = {
+    Status.QUEUED: _queued,
+    Status.UNKNOWN: _unknown,
+    Status.COMPLETED: _completed,
+    Status.FAILED: _failed,
+    Status.STOPPED: _stopped,
+    Status.DELETED: _deleted,
+    Status.UNDELIVERABLE: _undeliverable,
+    Status.UNCONFIRMED: _unconfirmed,
+    Status.CANCELED: _canceled,
+}
+
+
+def _stop(execution: Execution) -> Iterator[str]:
+    if execution.stop_requested_at and not execution.is_final:
+        yield _("A stop was asked for; the worker passes it on to the API.")
+
+
+def _overdue(execution: Execution, now: datetime) -> Iterator[str]:
+    if execution.is_final and execution.due_at is not None and execution.announced_at is None:
+        yield _("Its end is still to be announced to the project's receivers.")
+    if execution.due_at is not None and execution.due_at < now - PATIENCE:
+        yield _(
+            "It has been due for %(duration)s. Is a worker running? "
+            "“manage.py embedworkflow_status” tells."
+        ) % {"duration": presentation.words(now - execution.due_at)}

@@ -1,0 +1,159 @@
+"""What a status, a progress, a duration and a piece of JSON look like, as escaped HTML.
+
+No colour carries a meaning alone, and there is no inline style or script.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from .. import redaction
+from ..models import Execution, Status
+
+# How much of a piece of JSON a page shows, in characters.
+MAX_JSON = 100_000
+
+_CIRCLE = "M8 1.5a6.5 6.5 0 1 0 0 13a6.5 6.5 0 1 0 0-13"
+_QUESTION = "M6.2 6.5a1.8 1.8 0 1 1 2.7 1.5c-.6.4-.9.7-.9 1.3M8 11v.7"
+# One silhouette for each status: it is told apart without colour and before it is read.
+_ICONS: dict[str, str] = {
+    Status.QUEUED: f"{_CIRCLE}M8 4.5V8l2.5 1.5",
+    Status.RUNNING: "M4 2.2v11.6L13.8 8z",
+    Status.UPCOMING: "M2 3.5h12V14H2zM2 6.8h12M5 1.5v3.3M11 1.5v3.3",
+    Status.COMPLETED: f"{_CIRCLE}M5 8.2l2.2 2.2L11.2 6",
+    Status.FAILED: "M5.3 1.5h5.4l3.8 3.8v5.4l-3.8 3.8H5.3l-3.8-3.8V5.3z"
+    "M5.7 5.7l4.6 4.6M10.3 5.7l-4.6 4.6",
+    Status.STOPPED: "M2 2h12v12H2zM6 6h4v4H6z",
+    Status.DELETED: "M3.2 4.5h9.6l-.8 9.8H4zM1.5 4.5h13M6 4.5V2h4v2.5",
+    Status.UNDELIVERABLE: "M8 1.5l7 12.7H1zM8 6.2v4M8 12v.4",
+    Status.UNCONFIRMED: f"M8 .8L15.2 8L8 15.2L.8 8z{_QUESTION}",
+    Status.CANCELED: f"{_CIRCLE}M3.5 12.5l9-9",
+    Status.UNKNOWN: f"M1.5 5V1.5H5M11 1.5h3.5V5M14.5 11v3.5H11M5 14.5H1.5V11{_QUESTION}",
+}
+_PARTS = (
+    ("completed", gettext_lazy("completed")),
+    ("running", gettext_lazy("running")),
+    ("idle", gettext_lazy("idle")),
+    ("failed", gettext_lazy("failed")),
+    ("stopped", gettext_lazy("stopped")),
+)
+
+
+def badge(status: str) -> SafeString:
+    """Return a status as icon, word and shape; a word that is not ours looks like ``unknown``."""
+    known = status in _ICONS
+    return format_html(
+        '<span class="ewf-badge ewf-{}"><svg class="ewf-icon" viewBox="0 0 16 16" width="14"'
+        ' height="14" aria-hidden="true" focusable="false"><path d="{}"/></svg>{}</span>',
+        status if known else "unknown",
+        _ICONS[status if known else Status.UNKNOWN],
+        Status(status).label if known else status,
+    )
+
+
+def counters(execution: Execution) -> list[tuple[str, Any, int]]:
+    """Return name, label and number of the actions in each of the API's five states."""
+    return [
+        (name, label, getattr(execution, f"{name}_actions_count")) for name, label in _PARTS
+    ]
+
+
+def bar(execution: Execution) -> SafeString:
+    """Return the counters as a segmented bar with its reading beside it."""
+    parts = [part for part in counters(execution) if part[2]]
+    total = max(execution.actions_count, sum(count for _name, _label, count in parts))
+    if not total:
+        return format_html('<span class="ewf-quiet">{}</span>', "–")
+    return format_html(
+        '<span class="ewf-progress" title="{0}"><svg class="ewf-bar" viewBox="0 0 100 8" width="72"'
+        ' height="8" preserveAspectRatio="none" role="img" aria-label="{0}">{1}</svg> '
+        '<span class="ewf-number">{2}</span></span>',
+        ", ".join(f"{count} {label}" for _name, label, count in parts)
+        or ngettext("%(count)d action", "%(count)d actions", total) % {"count": total},
+        _segments(parts, total),
+        _("%(done)d of %(total)d") % {"done": execution.completed_actions_count, "total": total},
+    )
+
+
+def _segments(parts: Iterable[tuple[str, Any, int]], total: int) -> SafeString:
+    placed, start = [], 0.0
+    for name, _label, count in parts:
+        width = 100 * count / total
+        placed.append((name, f"{start:.2f}", f"{width:.2f}"))
+        start += width
+    return format_html_join(
+        "", '<rect class="ewf-part ewf-part-{}" x="{}" y="0" width="{}" height="8"/>', placed
+    )
+
+
+def words(duration: timedelta) -> str:
+    """Return a duration in its two largest units, from tenths of a second to days."""
+    seconds = max(0.0, duration.total_seconds())
+    if seconds < 9.95:  # noqa: PLR2004 - what is rounded to ten is written without tenths
+        return _("%(s).1f s") % {"s": seconds}
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return _("%(s)d s") % {"s": rest}
+    hours, minutes = divmod(minutes, 60)
+    if not hours:
+        return _("%(m)d min %(s)d s") % {"m": minutes, "s": rest}
+    days, hours = divmod(hours, 24)
+    if not days:
+        return _("%(h)d h %(m)d min") % {"h": hours, "m": minutes}
+    return _("%(d)d d %(h)d h") % {"d": days, "h": hours}
+
+
+def duration(execution: Execution, now: datetime | None = None) -> str:
+    """Return how long an execution took from its creation on, or has taken so far."""
+    if execution.finished_at is not None:
+        return words(execution.finished_at - execution.created_at)
+    if execution.is_final:
+        return "–"
+    return _("%(duration)s so far") % {
+        "duration": words((now or timezone.now()) - execution.created_at)
+    }
+
+
+def moment(when: datetime | None, now: datetime) -> str:
+    """Return a point in time as seen from ``now``: "in 4 min 3 s", "5 h 2 min ago"."""
+    if when is None:
+        return ""
+    if when > now:
+        return _("in %(duration)s") % {"duration": words(when - now)}
+    return _("%(duration)s ago") % {"duration": words(now - when)}
+
+
+def shown(value: Any, *, unredacted: bool) -> Any:
+    """Return a JSON value as its reader may see it."""
+    return value if unredacted else redaction.redact(value)
+
+
+def pretty(value: Any, *, unredacted: bool) -> str:
+    """Return JSON for a ``<pre>``, not escaped yet.
+
+    Args:
+        value: Anything that JSON can hold.
+        unredacted: Whether the reader may see secret values.
+    """
+    text = json.dumps(shown(value, unredacted=unredacted), indent=2, ensure_ascii=False)
+    if len(text) <= MAX_JSON:
+        return text
+    return text[:MAX_JSON] + "\n… " + _("cut off after %(count)d characters") % {"count": MAX_JSON}
+
+
+def join(parts: Iterable[Any], separator: str = "<br>") -> SafeString:
+    """Return the parts that are not empty, escaped, in one cell."""
+    return format_html_join(
+        mark_safe(separator),  # noqa: S308 - a constant of ours
+        "{}",
+        ((part,) for part in parts if part),
+    )

@@ -1,0 +1,182 @@
+"""The verbs that an operator has: what each is called, needs, does, and when it makes no sense."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
+
+from .. import services
+from ..models import Execution, Status
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verb:
+    """Something that an operator may do to an execution.
+
+    Args:
+        name: Its right is ``embedworkflow.<name>_execution``.
+        label: What its button says.
+        label_plural: What it is called in the list's menu.
+        question: The confirmation's heading, for a ``count``; empty if it needs no confirmation.
+        explanation: What it does, for the confirmation.
+        done: What is reported afterwards, for a ``count``.
+        call: Does it for a person and returns the execution that came of it.
+        obstacle: Says why it makes no sense for an execution; empty if it does. A hint for the
+            pages only: the service decides.
+    """
+
+    name: str
+    label: Any
+    label_plural: Any
+    question: Any = ""
+    explanation: Any = ""
+    done: Any
+    call: Callable[..., Execution]
+    obstacle: Callable[[Execution], Any]
+
+    @property
+    def permission(self) -> str:
+        """The right that it takes, beside the right to see executions."""
+        return f"{Execution._meta.app_label}.{self.name}_execution"
+
+
+def _unrefreshable(execution: Execution) -> Any:
+    if execution.status != Status.QUEUED and not execution.remote_id:
+        return _("The API never confirmed it, so there is nothing to ask.")
+    return ""
+
+
+def _unrepeatable(execution: Execution) -> Any:
+    if execution.is_final or execution.status in (Status.UNKNOWN, Status.UNCONFIRMED):
+        return ""
+    return _("It has not ended yet: running it again starts a second one beside it.")
+
+
+def _uncancelable(execution: Execution) -> Any:
+    if execution.status != Status.QUEUED:
+        return _("It is not queued any more.")
+    if execution.sent_at is not None:
+        return _("It may have been received already; it can be stopped once that is certain.")
+    return ""
+
+
+def _unstoppable(execution: Execution) -> Any:
+    if execution.is_final:
+        return _("It has ended already.")
+    if execution.status == Status.UNCONFIRMED:
+        return _("Nobody knows whether it started; resolve it first.")
+    if execution.status == Status.QUEUED:
+        return _uncancelable(execution) or _("It has not been sent; cancel it instead.")
+    return _("A stop was asked for already.") if execution.stop_requested_at else ""
+
+
+def _unresolvable(execution: Execution) -> Any:
+    if execution.status != Status.UNCONFIRMED:
+        return _("Only an unconfirmed execution wants to be resolved.")
+    return ""
+
+
+def _refresh(execution: Execution, by: str) -> Execution:
+    return services.refresh(execution, by=by)
+
+
+def _run_again(execution: Execution, by: str) -> Execution:
+    return services.run_again(execution, by=by)
+
+
+def _cancel(execution: Execution, by: str) -> Execution:
+    return services.cancel(execution, by=by)
+
+
+def _stop(execution: Execution, by: str) -> Execution:
+    return services.stop(execution, by=by)
+
+
+def _resolve(execution: Execution, by: str, *, remote_id: str = "") -> Execution:
+    if remote_id:
+        return services.resolve(execution, remote_id=remote_id, by=by)
+    return services.resolve(execution, resend=True, by=by)
+
+
+REFRESH = Verb(
+    name="refresh",
+    label=_("Refresh"),
+    label_plural=_("Refresh selected executions"),
+    done=ngettext_lazy(
+        "%(count)d execution is due now; the next free worker attends to it.",
+        "%(count)d executions are due now; the next free worker attends to them.",
+        "count",
+    ),
+    call=_refresh,
+    obstacle=_unrefreshable,
+)
+RUN_AGAIN = Verb(
+    name="run_again",
+    label=_("Run again…"),
+    label_plural=_("Run selected executions again…"),
+    question=ngettext_lazy(
+        "Run %(count)d execution again?", "Run %(count)d executions again?", "count"
+    ),
+    explanation=_(
+        "Each becomes a new execution with the same workflow and data, linked to the old one. "
+        "Whatever the workflow does, it does once more."
+    ),
+    done=ngettext_lazy(
+        "%(count)d execution was queued again, as a new one.",
+        "%(count)d executions were queued again, as new ones.",
+        "count",
+    ),
+    call=_run_again,
+    obstacle=_unrepeatable,
+)
+CANCEL = Verb(
+    name="cancel",
+    label=_("Cancel…"),
+    label_plural=_("Cancel selected queued executions…"),
+    question=ngettext_lazy("Cancel %(count)d execution?", "Cancel %(count)d executions?", "count"),
+    explanation=_("It is not sent to Embed Workflow, now or later."),
+    done=ngettext_lazy(
+        "%(count)d execution was canceled; it will not be sent.",
+        "%(count)d executions were canceled; they will not be sent.",
+        "count",
+    ),
+    call=_cancel,
+    obstacle=_uncancelable,
+)
+STOP = Verb(
+    name="stop",
+    label=_("Stop…"),
+    label_plural=_("Stop selected running executions…"),
+    question=ngettext_lazy("Stop %(count)d execution?", "Stop %(count)d executions?", "count"),
+    explanation=_(
+        "The API is asked to stop it. Actions that have been completed are not undone; it cannot "
+        "be continued, only run again from the beginning."
+    ),
+    done=ngettext_lazy(
+        "%(count)d execution is to be stopped; the next free worker asks the API.",
+        "%(count)d executions are to be stopped; the next free worker asks the API.",
+        "count",
+    ),
+    call=_stop,
+    obstacle=_unstoppable,
+)
+RESOLVE = Verb(
+    name="resolve",
+    label=_("Resolve…"),
+    label_plural=_("Resolve the selected unconfirmed execution…"),
+    question=ngettext_lazy("Resolve %(count)d execution", "Resolve %(count)d executions", "count"),
+    explanation=_(
+        "It was sent, but the answer was lost. Look for it in Embed Workflow, then say here what "
+        "you found."
+    ),
+    done=ngettext_lazy(
+        "%(count)d execution was resolved.", "%(count)d executions were resolved.", "count"
+    ),
+    call=_resolve,
+    obstacle=_unresolvable,
+)
+VERBS = {verb.name: verb for verb in (REFRESH, RUN_AGAIN, CANCEL, STOP, RESOLVE)}
