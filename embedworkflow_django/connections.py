@@ -1,0 +1,86 @@
+"""From an account's alias to its configured client."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.core.signals import setting_changed
+from requests.adapters import BaseAdapter
+
+from . import conf
+from .client import Client
+
+_lock = threading.Lock()
+_clients: dict[str, tuple[conf.Account, Client]] = {}
+_adapters: dict[str, BaseAdapter] = {}
+
+
+def client(alias: str = conf.DEFAULT_ACCOUNT) -> Client:
+    """Return the client of an account, made once and remade when its settings change.
+
+    Args:
+        alias: The account's name in the settings.
+
+    Raises:
+        ConfigurationError: The account is unknown, or its settings make no sense.
+    """
+    account = conf.account(alias)
+    known = _clients.get(alias)
+    if known is not None and known[0] == account:
+        return known[1]
+    with _lock:
+        _clients[alias] = account, made = account, _make(account)
+    return made
+
+
+def _make(account: conf.Account) -> Client:
+    if not account.secret_key:
+        raise conf.missing_key(account.alias)
+    try:
+        return Client(
+            secret_key=account.secret_key,
+            base_url=account.base_url,
+            timeout=account.timeout,
+            idempotency_header=account.idempotency_header,
+            max_answer_size=account.max_answer_size,
+            adapters=dict(_adapters),
+        )
+    except ValueError as error:
+        raise conf.ConfigurationError(f"Account {account.alias!r}: {error}") from None
+
+
+def drop() -> None:
+    """Forget and close every client; the next call makes a new one."""
+    with _lock:
+        dropped = [client for _, client in _clients.values()]
+        _clients.clear()
+    for each in dropped:
+        each.close()
+
+
+@contextmanager
+def mounted(prefix: str, adapter: BaseAdapter) -> Iterator[None]:
+    """Have every client send what starts with a prefix through an adapter of ``requests``.
+
+    Args:
+        prefix: The beginning of the URLs, such as ``http://sandbox.invalid``.
+        adapter: What answers them.
+    """
+    drop()
+    _adapters[prefix] = adapter
+    try:
+        yield
+    finally:
+        _adapters.pop(prefix, None)
+        drop()
+
+
+def _setting_changed(*, setting: str, **kwargs: Any) -> None:
+    if setting == conf.SETTING:
+        drop()
+
+
+setting_changed.connect(_setting_changed, dispatch_uid="embedworkflow_django.connections")

@@ -1,0 +1,171 @@
+"""Dispatchers: what a commit wakes. The row is the truth and the claim is the lock, so a lost
+wake-up costs latency and never an execution.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import uuid
+from collections.abc import Collection
+from typing import Any
+
+from django.core.signals import request_started
+from django.db import connections
+from django.utils.module_loading import import_string
+
+from . import conf
+from .worker import Worker
+
+logger = logging.getLogger("embedworkflow_django")
+
+SHORT_NAMES = {
+    "thread": "embedworkflow_django.dispatchers.ThreadDispatcher",
+    "worker": "embedworkflow_django.dispatchers.WorkerDispatcher",
+    "immediate": "embedworkflow_django.dispatchers.ImmediateDispatcher",
+}
+
+
+class Dispatcher:
+    """What a commit wakes; a subclass's dotted path may stand in ``DISPATCHER``."""
+
+    def wake(self, using: str, ids: Collection[uuid.UUID]) -> None:
+        """Have somebody do what is due.
+
+        Args:
+            using: The database's alias.
+            ids: The rows that a transaction has just committed.
+        """
+        raise NotImplementedError
+
+    def request(self) -> None:
+        """Take note that a request has begun."""
+
+
+class WorkerDispatcher(Dispatcher):
+    """Wakes nobody: ``manage.py embedworkflow_worker`` looks by itself."""
+
+    def wake(self, using: str, ids: Collection[uuid.UUID]) -> None:
+        """Do nothing."""
+
+
+class ImmediateDispatcher(Dispatcher):
+    """Does the work at once, in the commit hook, for the rows of this transaction only."""
+
+    def wake(self, using: str, ids: Collection[uuid.UUID]) -> None:
+        """Deliver the rows, or ask after them."""
+        Worker(aliases=[using]).run_inline(using, ids)
+
+
+class ThreadDispatcher(Dispatcher):
+    """Runs a worker in daemon threads of this process, from its first commit or request on."""
+
+    #: How long a process that ends goes on delivering, in seconds.
+    farewell = 2.0
+
+    def __init__(self) -> None:
+        self._forget()
+        os.register_at_fork(after_in_child=self._forget)
+        atexit.register(self.close)
+
+    def _forget(self) -> None:
+        # A child of a fork has none of its parent's threads, and makes its own.
+        self._lock = threading.Lock()
+        self._worker: Worker | None = None
+        self._thread: threading.Thread | None = None
+
+    def wake(self, using: str, ids: Collection[uuid.UUID]) -> None:
+        """Wake the worker, or start it."""
+        self._running().wake()
+
+    def request(self) -> None:
+        """Start the worker, so that what an earlier process left goes on."""
+        self._running()
+
+    def _running(self) -> Worker:
+        worker, thread = self._worker, self._thread
+        if worker is not None and thread is not None and thread.is_alive():
+            return worker
+        with self._lock:
+            if self._worker is None or self._thread is None or not self._thread.is_alive():
+                self._worker = Worker()
+                self._thread = threading.Thread(
+                    target=_run, args=(self._worker,), name="embedworkflow-worker", daemon=True
+                )
+                self._thread.start()
+            return self._worker
+
+    def close(self) -> None:
+        """Deliver for a moment what is queued; leave the rest, and what runs, to others."""
+        worker, thread = self._worker, self._thread
+        if worker is None or thread is None or not thread.is_alive():
+            return
+        worker.stop_when_delivered(timeout=self.farewell)
+        thread.join(self.farewell + 1)
+
+
+def _run(worker: Worker) -> None:
+    try:
+        worker.run()
+    except Exception:
+        logger.exception("The worker thread has ended; the next commit or request starts another.")
+    finally:
+        connections.close_all()
+
+
+def dispatcher_class(name: str) -> type[Dispatcher]:
+    """Return the class of a dispatcher.
+
+    Args:
+        name: A short name, or a dotted path.
+
+    Raises:
+        ConfigurationError: There is no such dispatcher.
+    """
+    path = SHORT_NAMES.get(name, name)
+    try:
+        found = import_string(path)
+    except ImportError as error:
+        hint = conf.did_you_mean(name, SHORT_NAMES) if "." not in name else str(error)
+        raise conf.ConfigurationError(
+            f'{conf.SETTING}["DISPATCHER"]: there is no dispatcher {name!r}. {hint}'
+        ) from None
+    if not (isinstance(found, type) and issubclass(found, Dispatcher)):
+        raise conf.ConfigurationError(
+            f'{conf.SETTING}["DISPATCHER"]: {name!r} is no subclass of '
+            "embedworkflow_django.dispatchers.Dispatcher."
+        )
+    return found
+
+
+_lock = threading.Lock()
+_dispatchers: dict[str, Dispatcher] = {}
+
+
+def current() -> Dispatcher:
+    """Return the dispatcher that the settings name."""
+    name = conf.settings.dispatcher
+    if name not in _dispatchers:
+        with _lock:
+            if name not in _dispatchers:
+                _dispatchers[name] = dispatcher_class(name)()
+    return _dispatchers[name]
+
+
+def wake(using: str, ids: Collection[uuid.UUID] = ()) -> None:
+    """Have the current dispatcher see to rows that have been committed.
+
+    Args:
+        using: The database's alias.
+        ids: The rows' ids.
+    """
+    current().wake(using, ids)
+
+
+def _request_started(**kwargs: Any) -> None:
+    current().request()
+
+
+request_started.connect(_request_started, dispatch_uid="embedworkflow_django.dispatchers")

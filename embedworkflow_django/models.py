@@ -285,5 +285,3 @@ class ExecutionEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.source}: {self.status}"
-
-

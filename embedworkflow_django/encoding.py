@@ -1,0 +1,101 @@
+"""Encoding: what a caller gives as execution data becomes plain JSON, or an error that says where
+it cannot.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.utils.translation import gettext as _
+
+from . import conf
+from .exceptions import InvalidExecution, UnencodableData
+
+# MariaDB refuses JSON that is nested 32 levels deep.
+DEEPEST = 30
+# What PostgreSQL (NUL) or any database (a lone surrogate) cannot store.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+def encode(data: Any) -> dict[str, Any]:
+    """Return execution data as plain JSON values.
+
+    Args:
+        data: A mapping with string keys; its values may be what JSON holds, and dates, times,
+            durations, Decimals, UUIDs, lazy strings and tuples.
+
+    Raises:
+        UnencodableData: Something in it cannot be encoded; the message names the path.
+        InvalidExecution: It is no mapping, or larger than the setting ``MAX_DATA_SIZE``.
+    """
+    if data is None:
+        return {}
+    if not isinstance(data, Mapping):
+        raise InvalidExecution(
+            _("Execution data should be a dict, not %s.") % type(data).__name__
+        )
+    data = dict(data)
+    try:
+        text = json.dumps(data, cls=DjangoJSONEncoder, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _fault(data, "data", 0) or UnencodableData(str(error), path="data") from None
+    brackets = text.count("[") + text.count("{")
+    if brackets > DEEPEST or "\\u0000" in text or "\\ud" in text:
+        # Only a suspicion: it may be broad, and a pair of surrogates is an ordinary character.
+        fault = _fault(data, "data", 0)
+        if fault is not None:
+            raise fault
+    limit = conf.settings.max_data_size
+    if len(text) > limit:
+        raise InvalidExecution(
+            _(
+                "Execution data is %(size)d bytes of JSON; at most %(limit)d are allowed "
+                '(EMBEDWORKFLOW["MAX_DATA_SIZE"]). Send an id, and let the workflow fetch the rest.'
+            )
+            % {"size": len(text), "limit": limit}
+        )
+    encoded: dict[str, Any] = json.loads(text)
+    return encoded
+
+
+def _fault(value: Any, path: str, depth: int) -> UnencodableData | None:
+    """Return the error of the first value that cannot be encoded."""
+    if depth > DEEPEST:
+        return _error(path, _("it is nested too deeply, or contains itself"))
+    if isinstance(value, Mapping):
+        return next(filter(None, (_entry(k, v, path, depth) for k, v in value.items())), None)
+    if isinstance(value, (list, tuple)):
+        faults = (_fault(v, f"{path}[{n}]", depth + 1) for n, v in enumerate(value))
+        return next(filter(None, faults), None)
+    return _leaf(value, path)
+
+
+def _entry(key: Any, value: Any, path: str, depth: int) -> UnencodableData | None:
+    if not isinstance(key, str):
+        return _error(f"{path}[{key!r}]", _("its key is no string"))
+    if _UNSTORABLE.search(key):
+        return _error(f"{path}[{key!r}]", _("its key has a character that cannot be stored"))
+    return _fault(value, f"{path}[{key!r}]", depth + 1)
+
+
+def _leaf(value: Any, path: str) -> UnencodableData | None:
+    if isinstance(value, float) and not math.isfinite(value):
+        return _error(path, _("%r is no JSON number") % value)
+    if isinstance(value, str) and _UNSTORABLE.search(value):
+        return _error(path, _("it has a character that cannot be stored"))
+    try:
+        json.dumps(value, cls=DjangoJSONEncoder, allow_nan=False)
+    except (TypeError, ValueError):
+        return _error(path, _("a %s is no JSON") % type(value).__name__)
+    return None
+
+
+def _error(path: str, why: str) -> UnencodableData:
+    return UnencodableData(
+        _("%(path)s cannot be sent: %(why)s.") % {"path": path, "why": why}, path=path
+    )

@@ -1,0 +1,197 @@
+"""Intake: what ``execute`` was asked is checked, and becomes a new row that is not stored yet."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import models, router
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from . import conf, encoding
+from .exceptions import InvalidExecution
+from .models import Execution, source_type
+
+# The values of the API's ``id_type`` (API page, section 7).
+ID_TYPES = ("id", "key", "hashid")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
+_LONGEST = 255
+
+
+def new_execution(
+    workflow: str,
+    data: Any = None,
+    *,
+    source: models.Model | None = None,
+    user_key: str | None = None,
+    id_type: str = "key",
+    idempotency_key: str | None = None,
+    account: str = conf.DEFAULT_ACCOUNT,
+    run_at: datetime | None = None,
+    using: str | None = None,
+    trigger: str = "",
+    run_again_of: Execution | None = None,
+) -> tuple[Execution, str]:
+    """Return a new row, and the alias of the database that it belongs into.
+
+    Args:
+        workflow: The workflow's identifier.
+        data: The execution's data.
+        source: The object that it is about.
+        user_key: The end user on whose behalf it runs; the setting ``USER_KEY`` by default.
+        id_type: How the API reads the identifier.
+        idempotency_key: At most one execution per account has it.
+        account: The account's alias.
+        run_at: When it shall be sent; at once by default.
+        using: The database's alias; the source's by default.
+        trigger: The name of the trigger that asks.
+        run_again_of: The execution of which it is another run.
+
+    Raises:
+        InvalidExecution: An argument makes no sense; the message names it.
+        ConfigurationError: The account is not configured.
+    """
+    conf.require_key(account)
+    alias = _database(using, source)
+    now = timezone.now()
+    execution = Execution(
+        account=account,
+        workflow=identifier(workflow),
+        id_type=_id_type(id_type),
+        user_key=_user_key(user_key, account, source),
+        execution_data=encoding.encode(data),
+        idempotency_key=_idempotency_key(idempotency_key),
+        trigger=trigger,
+        run_again_of=run_again_of,
+        run_at=_run_at(run_at),
+        due_at=max(now, run_at) if run_at else now,
+        created_at=now,
+    )
+    if source is not None:
+        execution._state.db = alias
+        execution.source_type = source_type(source)
+        execution.source_id = _source_id(source, execution)
+    return execution, alias
+
+
+def identifier(workflow: str) -> str:
+    """Return a workflow's identifier, if it may be one.
+
+    Raises:
+        InvalidExecution: It cannot stand in a path of the API.
+    """
+    if not isinstance(workflow, str) or not workflow.strip() or _CONTROL.search(workflow):
+        raise InvalidExecution(
+            _("The workflow should be named by a string without control characters, not %r.")
+            % (workflow,)
+        )
+    if workflow in {".", ".."}:
+        raise InvalidExecution(_("%r cannot name a workflow.") % workflow)
+    return _bounded(workflow, "workflow")
+
+
+def _bounded(value: str, name: str) -> str:
+    if len(value) > _LONGEST:
+        raise InvalidExecution(
+            _("%(name)s is %(length)d characters long; at most %(limit)d are possible.")
+            % {"name": name, "length": len(value), "limit": _LONGEST}
+        )
+    return value
+
+
+def _id_type(id_type: str) -> str:
+    if id_type not in ID_TYPES:
+        raise InvalidExecution(
+            _("id_type should be one of %(known)s, not %(given)r.")
+            % {"known": ", ".join(ID_TYPES), "given": id_type}
+        )
+    return id_type
+
+
+def _user_key(user_key: str | None, account: str, source: models.Model | None) -> str:
+    if user_key is None:
+        user_key = conf.user_key(account, source)
+    if user_key is None:
+        return ""
+    if not isinstance(user_key, str) or not user_key.strip() or _CONTROL.search(user_key):
+        raise InvalidExecution(
+            _("user_key should be a string without control characters, not %r.") % (user_key,)
+        )
+    return _bounded(user_key, "user_key")
+
+
+def _idempotency_key(key: str | None) -> str | None:
+    if key is None:
+        return None
+    if not isinstance(key, str) or not _HEADER_VALUE.fullmatch(key):
+        raise InvalidExecution(
+            _(
+                "idempotency_key travels in a header: it should be a string of visible ASCII "
+                "characters, not %r."
+            )
+            % (key,)
+        )
+    return _bounded(key, "idempotency_key")
+
+
+def once_key(trigger: str, source_type: str, source_id: str) -> str:
+    """Return the idempotency key that a trigger with ``once=True`` gives a source, ever.
+
+    Args:
+        trigger: The trigger's name.
+        source_type: The source's label.
+        source_id: The source's key.
+    """
+    key = f"once:{trigger}:{source_type}:{source_id}"
+    if len(key) <= _LONGEST and _HEADER_VALUE.fullmatch(key):
+        return key
+    return f"once:{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+def _run_at(run_at: datetime | None) -> datetime | None:
+    if run_at is None:
+        return None
+    if not isinstance(run_at, datetime) or timezone.is_aware(run_at) != settings.USE_TZ:
+        kind = _("an aware datetime") if settings.USE_TZ else _("a naive datetime")
+        raise InvalidExecution(
+            _("run_at should be %(kind)s, not %(given)r.") % {"kind": kind, "given": run_at}
+        )
+    return run_at
+
+
+def _database(using: str | None, source: models.Model | None) -> str:
+    if source is not None and not isinstance(source, models.Model):
+        raise InvalidExecution(_("source should be a model instance, not %r.") % (source,))
+    hints = {"instance": source} if source is not None else {}
+    alias = using or router.db_for_write(Execution, **hints)
+    if not router.allow_migrate_model(alias, Execution):
+        raise InvalidExecution(
+            _(
+                "The database routers keep executions out of %(alias)r, so one cannot be stored "
+                "with a transaction there. Name another database with using=…"
+            )
+            % {"alias": alias}
+        )
+    return alias
+
+
+def _source_id(source: models.Model, execution: Execution) -> str:
+    if source.pk is None or source._state.adding:
+        raise InvalidExecution(
+            _("The source %(source)r is not saved, or was deleted: it has no key to refer to.")
+            % {"source": source}
+        )
+    if not router.allow_relation(source, execution):
+        raise InvalidExecution(
+            _(
+                "The source lives in database %(theirs)r and the execution in %(ours)r; "
+                "one transaction cannot cover both."
+            )
+            % {"theirs": source._state.db, "ours": execution._state.db}
+        )
+    return _bounded(str(source.pk), "source")

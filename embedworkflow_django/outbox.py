@@ -1,0 +1,382 @@
+"""The outbox: insert, what is due, claim and settle; SQL only."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from django.db import connections, models, router, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Case, F, Q, Value, When
+from django.db.models.constants import OnConflict
+
+from .models import Execution, ExecutionEvent, Status
+
+#: The columns that a new row brings; the others start at the same value in every row.
+ASKED = (
+    "id",
+    "account",
+    "workflow",
+    "id_type",
+    "user_key",
+    "execution_data",
+    "idempotency_key",
+    "trigger",
+    "source_type",
+    "source_id",
+    "run_again_of",
+    "run_at",
+    "status",
+    "due_at",
+    "created_at",
+)
+#: Rows in one statement.
+BATCH = 1000
+Values = Mapping[str, Any]
+
+
+class _ClaimLost(Exception):  # noqa: N818 - not an error: another worker was there
+    """Some of the rows are no longer ours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A row that is ours until its lease ends.
+
+    Args:
+        execution: The row as it was claimed.
+        using: The database that it lives in.
+        was_due_at: When it had become due.
+        first_send: Whether no delivery may have been received before this claim.
+        expires: When the lease ends, on this process's monotonic clock, in seconds.
+    """
+
+    execution: Execution
+    using: str
+    was_due_at: datetime
+    first_send: bool
+    expires: float
+
+
+def databases() -> list[str]:
+    """Return the aliases of the databases whose router admits executions."""
+    return [alias for alias in connections if router.allow_migrate_model(alias, Execution)]
+
+
+# Insert
+
+
+@lru_cache(maxsize=64)
+def _insert_parts(vendor: str, ignore: bool) -> tuple[str, str, str]:  # noqa: FBT001
+    """Return the statement's head, the placeholders of one row, and its tail."""
+    connection = next(c for c in connections.all() if c.vendor == vendor)
+    fields = [f for f in Execution._meta.concrete_fields if f.name in ASKED or not f.null]
+    quote = connection.ops.quote_name
+    constants = (_constant(f) for f in fields)
+    conflict = OnConflict.IGNORE if ignore else None
+    head = connection.ops.insert_statement(on_conflict=conflict)
+    columns = ", ".join(quote(f.column) for f in fields)
+    return (
+        f"{head} {quote(Execution._meta.db_table)} ({columns}) VALUES ",
+        f"({', '.join(constants)})",
+        connection.ops.on_conflict_suffix_sql(fields, conflict, [], []),
+    )
+
+
+def _constant(field: models.Field[Any, Any]) -> str:
+    if field.name in ASKED:
+        return "%s"
+    default = field.get_default()
+    return str(default) if isinstance(default, int) else f"'{default}'"
+
+
+def insert(rows: Sequence[Execution], *, using: str, ignore_conflicts: bool = False) -> None:
+    """Store new rows, one statement for every ``BATCH`` of them.
+
+    Args:
+        rows: Executions that have only what was asked.
+        using: The database's alias.
+        ignore_conflicts: Whether a row whose idempotency key is taken is passed over.
+    """
+    connection = connections[using]
+    head, placeholders, tail = _insert_parts(connection.vendor, ignore_conflicts)
+    fields = [f for f in Execution._meta.concrete_fields if f.name in ASKED]
+    with transaction.mark_for_rollback_on_error(using=using), connection.cursor() as cursor:
+        for start in range(0, len(rows), BATCH):
+            batch = rows[start : start + BATCH]
+            parameters = [
+                field.get_db_prep_save(getattr(row, field.attname), connection)
+                for row in batch
+                for field in fields
+            ]
+            cursor.execute(f"{head}{', '.join([placeholders] * len(batch))} {tail}", parameters)
+    for row in rows:
+        row._state.adding = False
+        row._state.db = using
+
+
+def by_key(rows: Sequence[Execution], *, using: str) -> list[Execution]:
+    """Return, in the same order, each row, or the one that had its idempotency key first.
+
+    Args:
+        rows: Rows that were inserted with ``ignore_conflicts``.
+        using: The database's alias.
+    """
+    keys = {row.idempotency_key for row in rows if row.idempotency_key}
+    having = Execution.objects.using(using).filter(idempotency_key__in=keys)
+    found = _by_account_and_key(having)
+    if any(row.idempotency_key and _account_and_key(row) not in found for row in rows):
+        # A snapshot that is older than the other transaction's commit: a lock reads past it.
+        found |= _by_account_and_key(having.select_for_update())
+    return [found.get(_account_and_key(row), row) for row in rows]
+
+
+def _account_and_key(row: Execution) -> tuple[str, str | None]:
+    return row.account, row.idempotency_key
+
+
+def _by_account_and_key(
+    rows: models.QuerySet[Execution],
+) -> dict[tuple[str, str | None], Execution]:
+    return {_account_and_key(row): row for row in rows}
+
+
+# Claim
+
+
+def next_due(using: str, *, without: Collection[str] = ()) -> datetime | None:
+    """Return when the next row becomes due; ``None`` when none will.
+
+    Args:
+        using: The database's alias.
+        without: The accounts that are passed over.
+    """
+    waiting = Execution.objects.using(using).filter(due_at__isnull=False)
+    if without:
+        waiting = waiting.exclude(account__in=without)
+    return waiting.order_by("due_at").values_list("due_at", flat=True).first()
+
+
+def claim(
+    using: str,
+    *,
+    token: str,
+    now: datetime,
+    lease: timedelta,
+    limit: int,
+    due_before: datetime | None = None,
+    without: Collection[str] = (),
+    account: str | None = None,
+    ids: Collection[uuid.UUID] | None = None,
+) -> list[Claimed]:
+    """Claim rows that are due, the longest due first.
+
+    Args:
+        using: The database's alias.
+        token: Whose they shall be.
+        now: The time.
+        lease: How long they shall be.
+        limit: The most to claim.
+        due_before: Only those that were due then.
+        without: The accounts that are passed over.
+        account: The only account whose rows are taken.
+        ids: The only rows that are taken.
+    """
+    expires = time.monotonic() + lease.total_seconds()
+    due = Execution.objects.using(using).filter(due_at__lte=min(now, due_before or now))
+    if without:
+        due = due.exclude(account__in=without)
+    if account is not None:
+        due = due.filter(account=account)
+    if ids is not None:
+        due = due.filter(pk__in=ids)
+    due = due.order_by("due_at")
+    until = now + lease
+    if connections[using].features.has_select_for_update_skip_locked:
+        with transaction.atomic(using=using):
+            rows = list(due.select_for_update(skip_locked=True)[:limit])
+            if rows:
+                _lease(
+                    Execution.objects.using(using).filter(pk__in=[r.pk for r in rows]),
+                    token,
+                    now,
+                    until,
+                )
+        return [
+            _claimed(row, using, row.sent_at is None, expires, now, until, token) for row in rows
+        ]
+    if not _lease(
+        Execution.objects.using(using).filter(pk__in=due.values("pk")[:limit]), token, now, until
+    ):
+        return []
+    rows = list(Execution.objects.using(using).filter(due_at=until, claim=token).order_by("pk"))
+    return [_claimed(row, using, row.sent_at == now, expires, now, until, token) for row in rows]
+
+
+def _lease(rows: models.QuerySet[Execution], token: str, now: datetime, until: datetime) -> int:
+    # A queued row's delivery may be received from now on, also if this process dies.
+    first_send = When(Q(status=Status.QUEUED, sent_at__isnull=True), then=Value(now))
+    return rows.update(claim=token, due_at=until, sent_at=Case(first_send, default=F("sent_at")))
+
+
+def _claimed(
+    row: Execution,
+    using: str,
+    first_send: bool,  # noqa: FBT001
+    expires: float,
+    now: datetime,
+    until: datetime,
+    token: str,
+) -> Claimed:
+    first_send = first_send and row.status == Status.QUEUED
+    was_due_at = row.due_at if row.due_at is not None and row.due_at != until else now
+    row.due_at, row.claim = until, token
+    if first_send:
+        row.sent_at = now
+    return Claimed(
+        execution=row, using=using, was_due_at=was_due_at, first_send=first_send, expires=expires
+    )
+
+
+# Settle
+
+
+def settle(
+    using: str,
+    *,
+    token: str,
+    values: Mapping[uuid.UUID, Values],
+    events: Iterable[ExecutionEvent] = (),
+) -> set[uuid.UUID]:
+    """Write what became of claimed rows, and their events, in one transaction.
+
+    Args:
+        using: The database's alias.
+        token: Who claimed them; a row whose claim is another's by now is left alone.
+        values: New values of columns, by the rows' ids.
+        events: Events of those rows.
+
+    Returns:
+        The ids of the rows that were still ours.
+    """
+    pending, events = dict(values), list(events)
+    while pending:
+        try:
+            with transaction.atomic(using=using):
+                if _write(using, token, pending) != len(pending):
+                    raise _ClaimLost
+                ExecutionEvent.objects.using(using).bulk_create(
+                    [event for event in events if event.execution_id in pending]
+                )
+            break
+        except _ClaimLost:
+            ours = set(
+                Execution.objects.using(using)
+                .filter(pk__in=pending, claim=token)
+                .values_list("pk", flat=True)
+            )
+            pending = {pk: new for pk, new in pending.items() if pk in ours}
+    return set(pending)
+
+
+def renew(using: str, *, token: str, ids: Collection[uuid.UUID], until: datetime) -> None:
+    """Prolong the lease of rows that are still in hand."""
+    Execution.objects.using(using).filter(pk__in=ids, claim=token).update(due_at=until)
+
+
+def taken(using: str, values: Mapping[uuid.UUID, Values]) -> set[uuid.UUID]:
+    """Return which of the rows would get a remote id that is already another row's."""
+    accounts = dict(
+        Execution.objects.using(using).filter(pk__in=values).values_list("pk", "account")
+    )
+    wanted = {
+        pk: (accounts.get(pk), new["remote_id"])
+        for pk, new in values.items()
+        if new.get("remote_id")
+    }
+    remote_ids = [remote_id for _, remote_id in wanted.values()]
+    owners: dict[tuple[str | None, str], uuid.UUID] = {
+        (account, remote_id): pk
+        for pk, account, remote_id in Execution.objects.using(using)
+        .filter(remote_id__in=remote_ids)
+        .values_list("pk", "account", "remote_id")
+        if remote_id is not None
+    }
+    # Of two rows in one batch the first keeps it.
+    return {pk for pk, pair in wanted.items() if owners.setdefault(pair, pk) != pk}
+
+
+def _write(using: str, token: str, values: Mapping[uuid.UUID, Values]) -> int:
+    """Update many rows to different values, one statement for each set of columns."""
+    groups: dict[tuple[str, ...], list[tuple[uuid.UUID, Values]]] = defaultdict(list)
+    for pk, new in values.items():
+        groups[tuple(sorted(new))].append((pk, new))
+    connection = connections[using]
+    written = 0
+    with connection.cursor() as cursor:
+        for names, rows in groups.items():
+            columns = [Execution._meta.get_field(name) for name in names]
+            fields = [Execution._meta.pk, *columns]
+            parameters = [
+                field.get_db_prep_save(value, connection)  # type: ignore[union-attr]
+                for pk, new in rows
+                for field, value in zip(fields, (pk, *(new[n] for n in names)), strict=True)
+            ]
+            sql = _UPDATES[connection.vendor](connection, fields, len(rows))
+            cursor.execute(sql, [*parameters, token])
+            written += cursor.rowcount
+    return written
+
+
+def _names(connection: BaseDatabaseWrapper, fields: Sequence[Any]) -> tuple[str, list[str]]:
+    quote = connection.ops.quote_name
+    return quote(Execution._meta.db_table), [quote(field.column) for field in fields]
+
+
+def _update_postgresql(connection: BaseDatabaseWrapper, fields: Sequence[Any], count: int) -> str:
+    table, (key, *columns) = _names(connection, fields)
+    # Without its length: a cast to varchar(20) would cut what the column would refuse.
+    types = [field.db_type(connection).split("(")[0] for field in fields]
+    row = f"({', '.join(f'%s::{kind}' for kind in types)})"
+    return (
+        f"UPDATE {table} SET {', '.join(f'{c} = v.{c}' for c in columns)} "  # noqa: S608
+        f"FROM (VALUES {', '.join([row] * count)}) AS v ({', '.join([key, *columns])}) "
+        f"WHERE {table}.{key} = v.{key} AND {table}.claim = %s"
+    )
+
+
+def _update_sqlite(connection: BaseDatabaseWrapper, fields: Sequence[Any], count: int) -> str:
+    table, (key, *columns) = _names(connection, fields)
+    row = f"({', '.join(['%s'] * len(fields))})"
+    new = ", ".join(f"{c} = v.column{n}" for n, c in enumerate(columns, start=2))
+    return (
+        f"UPDATE {table} SET {new} FROM (VALUES {', '.join([row] * count)}) AS v "  # noqa: S608
+        f"WHERE {table}.{key} = v.column1 AND {table}.claim = %s"
+    )
+
+
+def _update_mysql(connection: BaseDatabaseWrapper, fields: Sequence[Any], count: int) -> str:
+    table, (key, *columns) = _names(connection, fields)
+    # Compared as what the column is: a string of another collation could not be compared at all.
+    native = connection.features.has_native_uuid_field
+    pk = "CAST(%s AS UUID)" if native else "CONVERT(%s USING utf8mb4) COLLATE utf8mb4_bin"
+    first = f"SELECT {pk} AS {key}, {', '.join(f'%s AS {c}' for c in columns)}"
+    others = f" UNION ALL SELECT {pk}, {', '.join(['%s'] * len(columns))}"
+    return (
+        f"UPDATE {table} JOIN ({first}{others * (count - 1)}) AS v "  # noqa: S608
+        f"ON {table}.{key} = v.{key} "
+        f"SET {', '.join(f'{table}.{c} = v.{c}' for c in columns)} WHERE {table}.claim = %s"
+    )
+
+
+_UPDATES = {
+    "postgresql": _update_postgresql,
+    "sqlite": _update_sqlite,
+    "mysql": _update_mysql,
+}

@@ -1,0 +1,87 @@
+"""Pauses: the accounts that the API refuses or asks for patience, and when to try one again."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+
+from . import conf
+from .exceptions import APIError
+
+logger = logging.getLogger("embedworkflow_django")
+
+FIRST = 5.0
+LONGEST = 300.0
+
+
+@dataclass(slots=True)
+class _Pause:
+    reason: str
+    seconds: float
+    until: float
+    probing: bool = False
+
+
+class Pauses:
+    """The paused accounts of one worker; its threads may ask at any time."""
+
+    def __init__(self) -> None:
+        self._pauses: dict[str, _Pause] = {}
+
+    def accounts(self) -> list[str]:
+        """Return the accounts whose rows are not to be claimed, but for a probe."""
+        return list(self._pauses)
+
+    def holds(self, account: str) -> bool:
+        """Return whether a row of an account must not be sent now."""
+        pause = self._pauses.get(account)
+        return pause is not None and not pause.probing
+
+    def wait(self) -> float | None:
+        """Return the seconds until the next probe; ``None`` when no account is paused."""
+        if not self._pauses:
+            return None
+        return max(0.0, min(p.until for p in self._pauses.values()) - time.monotonic())
+
+    def probes(self) -> list[str]:
+        """Return the accounts of which one row is to be tried now, and begin their probes."""
+        now = time.monotonic()
+        due = [account for account, pause in self._pauses.items() if pause.until <= now]
+        for account in due:
+            pause = self._pauses[account]
+            pause.probing, pause.until = True, now + pause.seconds
+        return due
+
+    def heard(self, account: str, error: Exception | None) -> None:
+        """Take note of how a call of an account has ended.
+
+        Args:
+            account: The account's alias.
+            error: What the call raised; ``None`` when the API answered.
+        """
+        if error is None:
+            if self._pauses.pop(account, None):
+                logger.info("Account %r goes on.", account, extra={"account": account})
+        elif isinstance(error, conf.ConfigurationError):
+            self._refused(account, error)
+        elif isinstance(error, APIError):
+            if error.account_fault:
+                self._refused(account, error)
+            elif error.retry_after:
+                self._pause(account, str(error), error.retry_after)
+
+    def _refused(self, account: str, error: Exception) -> None:
+        known = self._pauses.get(account)
+        if known is None or known.probing:
+            self._pause(account, str(error), min(LONGEST, 2 * known.seconds) if known else FIRST)
+
+    def _pause(self, account: str, reason: str, seconds: float) -> None:
+        self._pauses[account] = _Pause(reason, seconds, time.monotonic() + seconds)
+        logger.warning(
+            "Account %r is paused for %.0f s: %s",
+            account,
+            seconds,
+            reason,
+            extra={"account": account, "seconds": seconds},
+        )

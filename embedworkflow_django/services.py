@@ -1,0 +1,389 @@
+"""The public verbs: each stores what is wanted, with the caller's transaction; none calls the API."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from asgiref.sync import sync_to_async
+from django.db import models, transaction
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from . import dispatchers, intake, outbox, signals
+from .conf import DEFAULT_ACCOUNT
+from .exceptions import InvalidExecution, InvalidTransition
+from .models import FINAL, Execution, ExecutionEvent, Status
+
+__all__ = [
+    "acancel",
+    "aexecute",
+    "aexecute_many",
+    "arefresh",
+    "aresolve",
+    "arun_again",
+    "astop",
+    "cancel",
+    "execute",
+    "execute_many",
+    "refresh",
+    "resolve",
+    "run_again",
+    "stop",
+]
+
+
+class _Unset:
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Final = _Unset()
+
+
+def execute(
+    workflow: str,
+    data: Mapping[str, Any] | None = None,
+    *,
+    source: models.Model | None = None,
+    user_key: str | None = None,
+    id_type: str = "key",
+    idempotency_key: str | None = None,
+    account: str = DEFAULT_ACCOUNT,
+    run_at: datetime | None = None,
+    using: str | None = None,
+) -> Execution:
+    """Have a workflow executed: stored with the caller's transaction, sent once it commits.
+
+    Args:
+        workflow: The workflow's identifier.
+        data: The execution's data, a dict; encoded now, so that later changes do not show.
+        source: The object that it is about.
+        user_key: The end user on whose behalf it runs; the setting ``USER_KEY`` by default.
+        id_type: How the API reads the identifier: ``key``, ``id`` or ``hashid``.
+        idempotency_key: There is one execution per account and key; a second call returns it.
+        account: The account's alias in the settings.
+        run_at: When it shall be sent, an aware datetime; at once by default.
+        using: The database's alias; the source's by default.
+
+    Returns:
+        The row: the new one, or the one that has the idempotency key already.
+
+    Raises:
+        InvalidExecution: An argument makes no sense; nothing was stored.
+        UnencodableData: The data cannot be written as JSON; the message names the path.
+        ConfigurationError: The account is not configured.
+    """
+    execution, alias = intake.new_execution(
+        workflow,
+        data,
+        source=source,
+        user_key=user_key,
+        id_type=id_type,
+        idempotency_key=idempotency_key,
+        account=account,
+        run_at=run_at,
+        using=using,
+    )
+    return store([execution], alias)[0]
+
+
+def execute_many(calls: Iterable[Mapping[str, Any]]) -> list[Execution]:
+    """Have many workflows executed, with one INSERT for every 1,000 of them.
+
+    Args:
+        calls: Each a mapping of ``execute``'s own arguments.
+
+    Returns:
+        The rows, in the order of the calls.
+
+    Raises:
+        InvalidExecution: An argument of some call makes no sense; the message says of which, and
+            nothing was stored.
+    """
+    rows: list[Execution] = []
+    by_database: dict[str, list[int]] = defaultdict(list)
+    for number, call in enumerate(calls):
+        execution, alias = _called(number, call)
+        by_database[alias].append(number)
+        rows.append(execution)
+    for alias, numbers in by_database.items():
+        stored = store([rows[number] for number in numbers], alias)
+        for number, execution in zip(numbers, stored, strict=True):
+            rows[number] = execution
+    return rows
+
+
+_ARGUMENTS = frozenset(execute.__kwdefaults__) | {"workflow", "data"}
+
+
+def _called(number: int, call: Mapping[str, Any]) -> tuple[Execution, str]:
+    if not isinstance(call, Mapping) or not {"workflow"} <= set(call) <= _ARGUMENTS:
+        raise InvalidExecution(
+            _("Call %(number)d should be a mapping of execute's own arguments, not %(call)r.")
+            % {"number": number, "call": sorted(call) if isinstance(call, Mapping) else call}
+        )
+    try:
+        return intake.new_execution(**call)
+    except InvalidExecution as error:
+        error.args = (_("Call %(number)d: %(error)s") % {"number": number, "error": error},)
+        raise
+
+
+def store(executions: list[Execution], using: str) -> list[Execution]:
+    """Store new rows, and have somebody woken once their transaction commits.
+
+    Args:
+        executions: New rows of one database.
+        using: Its alias.
+
+    Returns:
+        The rows in the same order; where an idempotency key is taken, the row that has it.
+    """
+    keyed = any(execution.idempotency_key for execution in executions)
+    outbox.insert(executions, using=using, ignore_conflicts=keyed)
+    stored = outbox.by_key(executions, using=using) if keyed else executions
+    own = {execution.pk for execution in executions}
+    new = [execution for execution in stored if execution.pk in own]
+    if new:
+        # Not a partial: Django logs a failing hook by its __qualname__.
+        transaction.on_commit(lambda: _committed(using, new), using=using, robust=True)
+    return stored
+
+
+def _committed(using: str, executions: list[Execution]) -> None:
+    if signals.execution_queued.has_listeners(Execution):
+        for execution in executions:
+            signals.execution_queued.send_robust(Execution, execution=execution)
+    dispatchers.wake(using, [execution.pk for execution in executions])
+
+
+def run_again(
+    execution: Execution, *, data: Mapping[str, Any] | None | _Unset = UNSET, by: str = ""
+) -> Execution:
+    """Have the same workflow executed once more: a new execution, linked to this one.
+
+    Args:
+        execution: The one to repeat, whatever its status.
+        data: Other data than that one's.
+        by: The person who wants it, for the history.
+
+    Returns:
+        The new row; its ``run_again_of`` is ``execution``.
+
+    Raises:
+        InvalidExecution: The data makes no sense.
+        ConfigurationError: The account is not configured any more.
+    """
+    using = _database(execution)
+    again, _alias = intake.new_execution(
+        execution.workflow,
+        execution.execution_data if isinstance(data, _Unset) else data,
+        user_key=execution.user_key or None,
+        id_type=execution.id_type,
+        account=execution.account,
+        using=using,
+        trigger=execution.trigger,
+        run_again_of=execution,
+    )
+    again.source_type, again.source_id = execution.source_type, execution.source_id
+    with transaction.atomic(using=using):
+        store([again], using)
+        if by:
+            _note(execution, "run again", by, run_again_as=str(again.pk))
+    return again
+
+
+def cancel(execution: Execution, *, by: str = "") -> Execution:
+    """Cancel a queued execution, while no delivery may have been received.
+
+    Args:
+        execution: The one to cancel.
+        by: The person who wants it, for the history.
+
+    Raises:
+        InvalidTransition: It is not queued any more, or may have been received.
+    """
+    now = timezone.now()
+    return _transition(
+        execution,
+        "cancel",
+        by,
+        where=Q(status=Status.QUEUED, sent_at=None),
+        values={"status": Status.CANCELED, "due_at": now, "finished_at": now, "claim": ""},
+        refusal=_("only a queued execution of which no delivery may have been received can be."),
+    )
+
+
+def stop(execution: Execution, *, by: str = "") -> Execution:
+    """Have a running execution stopped at the API; one that was not sent yet is canceled.
+
+    Whether the API can stop a single execution is unconfirmed; if it cannot, the row's
+    ``last_error`` will say so.
+
+    Args:
+        execution: The one to stop.
+        by: The person who wants it, for the history.
+
+    Raises:
+        InvalidTransition: It does not run.
+    """
+    execution.refresh_from_db(fields=["status"])
+    if execution.status == Status.QUEUED:
+        return cancel(execution, by=by)
+    now = timezone.now()
+    return _transition(
+        execution,
+        "stop",
+        by,
+        where=Q(status__in=[Status.RUNNING, Status.UPCOMING, Status.UNKNOWN]),
+        values={"stop_requested_at": now, "due_at": now, "claim": ""},
+        refusal=_("only a running execution can be."),
+    )
+
+
+def refresh(execution: Execution, *, by: str = "") -> Execution:
+    """Make an execution due now: a queued one is tried again, another one asked after.
+
+    Args:
+        execution: The one to refresh; a final one is asked after once more.
+        by: The person who wants it, for the history.
+
+    Raises:
+        InvalidTransition: There is nothing to try or to ask: it is canceled, undeliverable or
+            unconfirmed, or just being sent.
+    """
+    # Not one that is just being sent, nor one whose end is still to be announced.
+    at_rest = Q(status=Status.QUEUED, claim="")
+    at_the_api = Q(remote_id__isnull=False) & (
+        ~Q(status__in=sorted(FINAL)) | Q(announced_at__isnull=False)
+    )
+    return _transition(
+        execution,
+        "refresh",
+        by,
+        where=at_rest | at_the_api,
+        values={"due_at": timezone.now(), "claim": "", "polls": 0, "misses": 0},
+        refusal=_("there is nothing to ask the API about it now."),
+    )
+
+
+def resolve(
+    execution: Execution, *, remote_id: str | None = None, resend: bool = False, by: str = ""
+) -> Execution:
+    """Decide what became of an unconfirmed execution.
+
+    Args:
+        execution: The one whose delivery may have been received.
+        remote_id: It did happen: the API's id of the execution, to be asked after from now on.
+        resend: It did not: send it again, under the same idempotency key.
+        by: The person who knows, for the history.
+
+    Raises:
+        InvalidTransition: It is not unconfirmed, neither or both were given, or the remote id is
+            another execution's.
+    """
+    if (remote_id is None) == (not resend):
+        raise InvalidTransition(_("Give either remote_id=… (it did happen) or resend=True."))
+    now = timezone.now()
+    values: dict[str, Any] = {"due_at": now, "claim": "", "last_error": ""}
+    if remote_id is None:
+        values |= {"status": Status.QUEUED, "sent_at": None, "run_at": now}
+    else:
+        remote_id = _remote_id(execution, remote_id)
+        values |= {"status": Status.RUNNING, "remote_id": remote_id, "dispatched_at": now}
+    return _transition(
+        execution,
+        "resolve",
+        by,
+        where=Q(status=Status.UNCONFIRMED),
+        values=values,
+        refusal=_("only an unconfirmed execution can be."),
+    )
+
+
+def _remote_id(execution: Execution, remote_id: str) -> str:
+    remote_id = remote_id.strip()
+    longest = Execution._meta.get_field("remote_id").max_length or 0
+    if not remote_id or len(remote_id) > longest or not remote_id.isprintable():
+        raise InvalidTransition(_("%r cannot be the id of an execution.") % remote_id)
+    other = (
+        Execution.objects.using(_database(execution))
+        .filter(remote_id=remote_id, account=execution.account)
+        .exclude(pk=execution.pk)
+        .first()
+    )
+    if other is not None:
+        raise InvalidTransition(
+            _("%(remote_id)s is already the remote id of execution %(other)s.")
+            % {"remote_id": remote_id, "other": other.pk}
+        )
+    return remote_id
+
+
+def _transition(
+    execution: Execution,
+    verb: str,
+    by: str,
+    *,
+    where: Q,
+    values: dict[str, Any],
+    refusal: str,
+) -> Execution:
+    """Change a row if it is still as it must be, and have somebody woken; one UPDATE decides."""
+    using, before = _database(execution), execution.status
+    with transaction.atomic(using=using):
+        rows = Execution.objects.using(using).filter(pk=execution.pk)
+        if not rows.filter(where).update(**values):
+            execution.refresh_from_db(using=using)
+            raise InvalidTransition(
+                _("%(verb)s: execution %(id)s is %(status)s; %(refusal)s")
+                % {
+                    "verb": verb,
+                    "id": execution.pk,
+                    "status": execution.get_status_display(),
+                    "refusal": refusal,
+                }
+            )
+        for name, value in values.items():
+            setattr(execution, name, value)
+        _note(execution, verb, by)
+        transaction.on_commit(
+            lambda: _changed(using, execution, before), using=using, robust=True
+        )
+    return execution
+
+
+def _changed(using: str, execution: Execution, before: str) -> None:
+    if execution.status != before:
+        signals.execution_status_changed.send_robust(
+            Execution, execution=execution, before=before, after=execution.status
+        )
+    dispatchers.wake(using, [execution.pk])
+
+
+def _note(execution: Execution, verb: str, by: str, **detail: str) -> None:
+    ExecutionEvent.objects.using(_database(execution)).create(
+        execution=execution,
+        status=execution.status,
+        source=ExecutionEvent.Source.PERSON,
+        detail={"verb": verb, "by": by, **detail},
+    )
+
+
+def _database(execution: Execution) -> str:
+    if execution._state.db is None:
+        raise InvalidTransition(_("Execution %s is not saved.") % execution.pk)
+    return execution._state.db
+
+
+aexecute = sync_to_async(execute)
+aexecute_many = sync_to_async(execute_many)
+arun_again = sync_to_async(run_again)
+acancel = sync_to_async(cancel)
+astop = sync_to_async(stop)
+arefresh = sync_to_async(refresh)
+aresolve = sync_to_async(resolve)

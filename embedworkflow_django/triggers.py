@@ -1,0 +1,250 @@
+"""Triggers: a model's signal, a function of yours, and what it returns becomes an execution."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from django.db import DatabaseError, connections, models
+from django.dispatch import Signal
+
+from . import conf, intake, services, signals
+from .exceptions import InvalidExecution
+from .models import source_type
+
+__all__ = ["Trigger", "suppressed", "trigger"]
+
+logger = logging.getLogger("embedworkflow_django")
+
+Function = Callable[..., Any]
+F = TypeVar("F", bound=Function)
+ByInstance = str | Callable[[Any], str | None]
+
+_suppressed: ContextVar[bool] = ContextVar("embedworkflow_suppressed", default=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trigger:
+    """A declared trigger.
+
+    Args:
+        name: The function's dotted name; kept with each execution.
+        function: What turns an instance into data.
+        signals: What it listens to.
+        senders: Whose signals; ``None`` is everybody's.
+        workflow: The workflow's identifier, or a callable of the instance.
+        id_type: How the API reads it.
+        user_key: The end user, or a callable of the instance.
+        once: Whether there is one execution for a source, ever.
+        account: The account's alias.
+        using: The database's alias; the signal's by default.
+        defined_at: File and line.
+    """
+
+    name: str
+    function: Function = field(repr=False)
+    signals: tuple[Signal, ...] = field(repr=False)
+    senders: tuple[Any, ...]
+    workflow: str | Callable[[Any], str]
+    id_type: str
+    user_key: ByInstance | None
+    once: bool
+    account: str
+    using: str | None
+    defined_at: str
+
+    def receive(self, sender: Any, **arguments: Any) -> None:
+        """Take a signal: ask the function, and execute what it returns."""
+        if arguments.get("raw") or _suppressed.get():
+            return
+        instance = arguments.pop("instance", sender)
+        try:
+            self._fire(instance, sender, arguments)
+        except Exception as error:
+            self._failed(instance, error, self._database(instance, arguments))
+
+    def _fire(self, instance: Any, sender: Any, arguments: dict[str, Any]) -> None:
+        using = self._database(instance, arguments)
+        with _undone_on_error(using):
+            data = _plain(self.function(instance, sender=sender, **arguments))
+            if data is None:
+                return
+            workflow = self.workflow(instance) if callable(self.workflow) else self.workflow
+            user_key = self.user_key(instance) if callable(self.user_key) else self.user_key
+        source = instance if isinstance(instance, models.Model) else None
+        execution, alias = intake.new_execution(
+            workflow,
+            data,
+            source=source,
+            user_key=user_key,
+            id_type=self.id_type,
+            idempotency_key=self._once_key(source),
+            account=self.account,
+            using=using,
+            trigger=self.name,
+        )
+        services.store([execution], alias)
+
+    def _database(self, instance: Any, arguments: Mapping[str, Any]) -> str | None:
+        state = getattr(instance, "_state", None)
+        return self.using or arguments.get("using") or getattr(state, "db", None)
+
+    def _once_key(self, source: models.Model | None) -> str | None:
+        if not self.once:
+            return None
+        if source is None:
+            raise InvalidExecution(
+                f"Trigger {self.name} has once=True, which needs a model instance as its source."
+            )
+        return intake.once_key(self.name, source_type(source), str(source.pk))
+
+    def _failed(self, instance: Any, error: Exception, using: str | None) -> None:
+        logger.error(
+            "Trigger %s failed for %r; nothing was queued.",
+            self.name,
+            instance,
+            exc_info=error,
+            extra={"trigger": self.name},
+        )
+        signals.trigger_failed.send_robust(
+            self.function, trigger=self.name, instance=instance, exception=error
+        )
+        broken = (
+            using is not None
+            and isinstance(error, DatabaseError)
+            and connections[using].needs_rollback
+        )
+        if broken or conf.settings.trigger_errors == "raise":
+            raise error
+
+
+#: Every declared trigger, by its name.
+registry: dict[str, Trigger] = {}
+#: Those whose name was taken; a system check reports them.
+duplicates: list[Trigger] = []
+
+
+def trigger(
+    signal: Signal | Sequence[Signal],
+    *,
+    sender: Any,
+    workflow: str | Callable[[Any], str],
+    id_type: str = "key",
+    user_key: ByInstance | None = None,
+    once: bool = False,
+    account: str = conf.DEFAULT_ACCOUNT,
+    using: str | None = None,
+) -> Callable[[F], F]:
+    """Connect a function to a signal: the data that it returns is what a workflow is executed with.
+
+    The function gets the instance and the signal's other arguments, and returns a dict, a
+    serializer of Django REST framework, or ``None`` to let the moment pass.
+
+    Args:
+        signal: Any signal, or several.
+        sender: The model whose signal it is, or several; ``None`` for everybody's.
+        workflow: The workflow's identifier, or a callable of the instance.
+        id_type: How the API reads it: ``key``, ``id`` or ``hashid``.
+        user_key: The end user, or a callable of the instance.
+        once: Whether there is one execution for a source, ever.
+        account: The account's alias in the settings.
+        using: The database's alias; the signal's own by default.
+
+    Raises:
+        TypeError: The function is a coroutine function, or the signal is none.
+    """
+    heard = (signal,) if isinstance(signal, Signal) else tuple(signal)
+    if not heard or not all(isinstance(each, Signal) for each in heard):
+        raise TypeError(f"trigger() needs a signal, or several, not {signal!r}.")
+    senders = tuple(sender) if isinstance(sender, (list, tuple)) else (sender,)
+
+    def connect(function: F) -> F:
+        if inspect.iscoroutinefunction(function):
+            raise TypeError(
+                f"{function.__qualname__} is a coroutine function. A trigger runs inside the "
+                "transaction of the signal's sender, so make it a plain function."
+            )
+        made = Trigger(
+            name=f"{function.__module__}.{function.__qualname__}",
+            function=function,
+            signals=heard,
+            senders=senders,
+            workflow=workflow,
+            id_type=id_type,
+            user_key=user_key,
+            once=once,
+            account=account,
+            using=using,
+            defined_at=_where(function),
+        )
+        if made.name in registry:
+            duplicates.append(made)
+        registry.setdefault(made.name, made)
+        for each in heard:
+            for whose in senders:
+                each.connect(made.receive, sender=whose, weak=False)
+        return function
+
+    return connect
+
+
+@contextmanager
+def suppressed() -> Iterator[None]:
+    """Mute all triggers inside a ``with`` block, for imports and back-fills."""
+    before = _suppressed.set(True)
+    try:
+        yield
+    finally:
+        _suppressed.reset(before)
+
+
+@contextmanager
+def _undone_on_error(using: str | None) -> Iterator[None]:
+    """Undo what a failing function has done to the transaction around it.
+
+    A savepoint is made with its first query, so that a function that makes none costs none.
+    """
+    if using is None or not connections[using].in_atomic_block:
+        yield
+        return
+    connection = connections[using]
+    hooks, savepoints = len(connection.run_on_commit), list[str]()
+
+    def begin(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
+        if not savepoints:
+            savepoints.append("")  # Its own SAVEPOINT comes by here, too.
+            savepoints[0] = connection.savepoint()
+        return execute(sql, params, many, context)
+
+    # Not an atomic(): one that begins inside another one of the function's would end after it.
+    try:
+        with connection.execute_wrapper(begin):
+            yield
+    except BaseException:
+        del connection.run_on_commit[hooks:]
+        if savepoints:
+            connection.savepoint_rollback(savepoints[0])
+            connection.needs_rollback = False
+        raise
+    finally:
+        if savepoints:
+            connection.savepoint_commit(savepoints[0])
+
+
+def _plain(data: Any) -> Any:
+    """Return the data of a serializer, and anything else as it is."""
+    serializers = sys.modules.get("rest_framework.serializers")
+    if serializers is not None and isinstance(data, serializers.BaseSerializer):
+        return data.data
+    return data
+
+
+def _where(function: Function) -> str:
+    code = inspect.unwrap(function).__code__
+    return f"{code.co_filename}:{code.co_firstlineno}"

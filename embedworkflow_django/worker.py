@@ -1,0 +1,522 @@
+"""The worker: claim what is due, fan it out over threads, record; every dispatcher shares it.
+
+One coordinator, the thread that calls ``run``, owns the database connections: it claims and
+settles, in few big statements. HTTP threads call the API and never touch a database. One more
+thread runs the receivers, so that a slow one delays no delivery.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from queue import Empty, SimpleQueue
+
+from django.db import (
+    DatabaseError,
+    IntegrityError,
+    InterfaceError,
+    close_old_connections,
+    connections,
+)
+from django.utils import timezone
+
+from . import conf, delivery, mirror, outbox, sync
+from .exceptions import InvalidAnswer
+from .mirror import Change
+from .models import Status
+from .outbox import Claimed
+from .pauses import Pauses
+
+logger = logging.getLogger("embedworkflow_django")
+
+DATABASE_ERRORS = (DatabaseError, InterfaceError)
+# How long ended calls are gathered before they are written together, in seconds.
+GATHER = 0.1
+# How much is claimed ahead of the threads, in seconds of work at the present pace.
+AHEAD = 0.3
+LARGEST_BATCH = 500
+LONGEST_DATABASE_PAUSE = 30.0
+_Key = tuple[str, uuid.UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A call, or an announcement, that has ended."""
+
+    claimed: Claimed
+    change: Change
+    error: Exception | None = None
+
+
+class Worker:
+    """Does the work of every database whose router admits executions.
+
+    Args:
+        aliases: The databases; all that admit executions by default.
+        concurrency: How many calls are in flight at once; the setting by default.
+        interval: The longest time between two looks at a database, in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        aliases: Iterable[str] | None = None,
+        concurrency: int | None = None,
+        interval: float = 1.0,
+    ) -> None:
+        self.token = uuid.uuid4().hex
+        self.aliases = list(aliases) if aliases is not None else outbox.databases()
+        self.concurrency = concurrency or conf.settings.concurrency
+        self.interval = interval
+        #: How often each outcome was recorded.
+        self.counts: Counter[str] = Counter()
+        self._calls: SimpleQueue[Claimed | None] = SimpleQueue()
+        self._news: SimpleQueue[tuple[Claimed, Change] | None] = SimpleQueue()
+        self._inbox: SimpleQueue[_Ended | None] = SimpleQueue()
+        self._in_hand: dict[_Key, Claimed] = {}
+        self._announcing: dict[_Key, Claimed] = {}
+        self._heard: list[_Ended] = []
+        self._gathered_since = 0.0
+        self._threads: list[threading.Thread] = []
+        self._pauses = Pauses()
+        self._looks: dict[str, float] = {}
+        self._failures: Counter[str] = Counter()
+        self._eager: set[str] = set(self.aliases)
+        self._woken = threading.Event()
+        self._stopping = threading.Event()
+        self._abandoned = threading.Event()
+        self._leaves_at: float | None = None
+        self._pace = 0.0
+        self._measured = self._renewed = time.monotonic()
+
+    # What others call
+
+    def run(self) -> None:
+        """Work until ``stop`` is called; then finish what is in flight."""
+        _start(self._read_out, "announce")
+        try:
+            while not self._stopping.is_set():
+                claimed = self._claim()
+                if self._leaves_at is not None and self._may_leave(claimed):
+                    break
+                self._hear(self._patience())
+        finally:
+            self._finish()
+
+    def run_until_idle(self, *, timeout: float | None = None) -> None:
+        """Do what is due now, and return once it is done.
+
+        Args:
+            timeout: Seconds after which what has not begun is given back; ``None`` for no limit.
+        """
+        due_before = timezone.now()
+        ends = None if timeout is None else time.monotonic() + timeout
+        _start(self._read_out, "announce")
+        try:
+            while not self._stopping.is_set() and (ends is None or time.monotonic() < ends):
+                self._looks.clear()
+                if not self._claim(due_before) and not self._unfinished:
+                    break
+                self._hear(GATHER if self._unfinished else 0.0)
+        finally:
+            self._finish()
+
+    def run_inline(self, using: str, ids: Collection[uuid.UUID] | None = None) -> int:
+        """Do what is due now in the caller's thread and connection, without threads.
+
+        Args:
+            using: The database's alias.
+            ids: The only rows that are worked on; ``None`` for all that are due.
+
+        Returns:
+            How many rows were worked on.
+        """
+        claimed = outbox.claim(
+            using,
+            token=self.token,
+            now=timezone.now(),
+            lease=conf.settings.lease,
+            limit=LARGEST_BATCH if ids is None else len(ids),
+            ids=ids,
+        )
+        for each in claimed:
+            if self._take(each):
+                self._settle(using, [self._call(each)])
+            while not self._news.empty():
+                news = self._news.get()
+                if news is not None and (told := self._tell(*news)):
+                    self._settle(using, [told])
+        return len(claimed)
+
+    def wake(self) -> None:
+        """Have the loop look at its databases at once; may be called from any thread."""
+        self._woken.set()
+        self._inbox.put(None)
+
+    def stop(self, *, now: bool = False) -> None:
+        """End the loop; may be called from any thread, and from a signal handler.
+
+        Args:
+            now: Whether to leave what is in flight to its lease instead of finishing it.
+        """
+        if now:
+            self._abandoned.set()
+        self._stopping.set()
+        self._inbox.put(None)
+
+    def stop_when_delivered(self, *, timeout: float) -> None:
+        """End the loop once nothing is due; may be called from any thread.
+
+        Args:
+            timeout: Seconds after which the loop ends all the same.
+        """
+        self._leaves_at = time.monotonic() + timeout
+        self.wake()
+
+    def _may_leave(self, claimed: int) -> bool:
+        assert self._leaves_at is not None
+        return not (claimed or self._unfinished) or time.monotonic() > self._leaves_at
+
+    @property
+    def _unfinished(self) -> bool:
+        return bool(self._in_hand or self._announcing or self._heard)
+
+    # Claiming
+
+    def _claim(self, due_before: datetime | None = None) -> int:
+        if self._woken.is_set():
+            self._woken.clear()
+            self._looks.clear()
+            self._eager.update(self.aliases)
+        probes, count = self._pauses.probes(), 0
+        for using in self.aliases:
+            room = self._room()
+            if not probes and (room <= 0 or self._looks.get(using, 0.0) > time.monotonic()):
+                continue
+            try:
+                claimed = self._due_rows(using, room, probes, due_before)
+            except DATABASE_ERRORS as error:
+                self._database_failed(using, error)
+                continue
+            self._failures.pop(using, None)
+            count += len(claimed)
+            for each in claimed:
+                if self._take(each):
+                    self._hand_over(each)
+        return count
+
+    def _due_rows(
+        self, using: str, room: int, probes: list[str], due_before: datetime | None
+    ) -> list[Claimed]:
+        now, lease = timezone.now(), conf.settings.lease
+        claimed: list[Claimed] = []
+        for account in probes:
+            claimed += outbox.claim(
+                using,
+                token=self.token,
+                now=now,
+                lease=lease,
+                limit=1,
+                due_before=due_before,
+                account=account,
+            )
+        if room <= 0 or not self._is_due(using, now):
+            return claimed
+        rows = outbox.claim(
+            using,
+            token=self.token,
+            now=now,
+            lease=lease,
+            limit=room,
+            due_before=due_before,
+            without=self._pauses.accounts(),
+        )
+        if len(rows) == room:
+            self._eager.add(using)
+        return claimed + rows
+
+    def _is_due(self, using: str, now: datetime) -> bool:
+        """Return whether a claim is worth its statements; note when to look again if not."""
+        if using in self._eager:
+            self._eager.discard(using)
+            return True
+        due_at = outbox.next_due(using, without=self._pauses.accounts())
+        wait = self.interval if due_at is None else (due_at - now).total_seconds()
+        if wait > 0:
+            self._looks[using] = time.monotonic() + min(wait, self.interval)
+        return wait <= 0
+
+    def _room(self) -> int:
+        """Return how many rows may be claimed now."""
+        if conf.settings.on_lost_answer == "hold":
+            # Nothing that cannot be sent at once: a claim says that it may have been received.
+            return self.concurrency - len(self._in_hand)
+        ahead = min(self.concurrency + int(self._pace * AHEAD), LARGEST_BATCH)
+        room = ahead - len(self._in_hand)
+        # Few big claims are cheaper than many small ones.
+        return room if 2 * room >= ahead or len(self._in_hand) < self.concurrency else 0
+
+    def _take(self, claimed: Claimed) -> bool:
+        """Take a row in hand; return whether a call is due, and not only its announcement."""
+        key = _key(claimed)
+        if key in self._in_hand or key in self._announcing:
+            return False  # Its lease had run out under our own hands, and is now prolonged.
+        self._in_hand[key] = claimed
+        row = claimed.execution
+        if not row.is_final or row.announced_at is not None:
+            return True
+        self._announce(claimed, mirror.change(row, {}, source="", outcome="finished"))
+        return False
+
+    def _hand_over(self, claimed: Claimed) -> None:
+        if len(self._threads) < min(self.concurrency, len(self._in_hand)):
+            try:
+                self._threads.append(_start(self._serve, "call"))
+            except RuntimeError:
+                # An interpreter that is ending starts no thread any more.
+                if not self._threads:
+                    self._inbox.put(self._call(claimed))
+                    return
+        self._calls.put(claimed)
+
+    # Calling: in HTTP threads, no database
+
+    def _serve(self) -> None:
+        while (claimed := self._calls.get()) is not None:
+            self._inbox.put(self._call(claimed))
+
+    def _call(self, claimed: Claimed) -> _Ended:
+        row = claimed.execution
+        if self._stopping.is_set() or self._pauses.holds(row.account) or _too_late(claimed):
+            return _Ended(claimed, delivery.not_sent(claimed, timezone.now()), _NotBegun())
+        room = delivery if row.status == Status.QUEUED else sync
+        try:
+            return _Ended(claimed, *room.act(claimed))
+        except conf.ConfigurationError as error:
+            change = delivery.not_sent(claimed, timezone.now(), reason=str(error))
+            return _Ended(claimed, change, error)
+        except Exception as error:
+            logger.exception("Execution %s could not be worked on.", row.pk)
+            broken = InvalidAnswer(f"{type(error).__name__}: {error}")
+            return _Ended(claimed, room.judge(claimed, broken, timezone.now()), broken)
+
+    # Recording
+
+    def _patience(self) -> float:
+        """Return how long to wait for news, in seconds."""
+        now = time.monotonic()
+        if self._heard:
+            return max(0.0, self._gathered_since + GATHER - now)
+        waits = [self.interval]
+        if (probe := self._pauses.wait()) is not None:
+            waits.append(probe)
+        if self._room() > 0:
+            waits += [self._looks.get(using, 0.0) - now for using in self.aliases]
+        return max(0.0, min(waits))
+
+    def _hear(self, patience: float) -> None:
+        """Wait for calls to end, and record them once it is worth a transaction."""
+        ends = time.monotonic() + patience
+        while len(self._heard) < LARGEST_BATCH:
+            try:
+                ended = self._inbox.get(timeout=max(0.0, ends - time.monotonic()))
+            except Empty:
+                break
+            if ended is None:
+                break
+            if not self._heard:
+                self._gathered_since = time.monotonic()
+                ends = self._gathered_since + GATHER
+            self._heard.append(ended)
+            self._pauses.heard(ended.claimed.execution.account, ended.error)
+            if self._nothing_follows:
+                break
+        if self._heard and (
+            self._nothing_follows
+            or len(self._heard) >= LARGEST_BATCH
+            or time.monotonic() >= self._gathered_since + GATHER
+        ):
+            self._record()
+        self._renew()
+
+    @property
+    def _nothing_follows(self) -> bool:
+        ahead = conf.settings.on_lost_answer != "hold"
+        return not ahead or len(self._heard) >= len(self._in_hand) + len(self._announcing)
+
+    def _record(self) -> None:
+        now = time.monotonic()
+        pace = len(self._heard) / max(now - self._measured, 0.01)
+        self._pace, self._measured = (self._pace + pace) / 2, now
+        by_database: dict[str, list[_Ended]] = defaultdict(list)
+        for ended in self._heard:
+            by_database[ended.claimed.using].append(ended)
+        self._heard = []
+        for using, together in by_database.items():
+            try:
+                self._settle(using, together)
+            except DATABASE_ERRORS as error:
+                self._database_failed(using, error)
+                self._keep(using, together)
+
+    def _keep(self, using: str, together: list[_Ended]) -> None:
+        """Keep what could not be written, to try again while its lease lasts."""
+        for ended in together:
+            if time.monotonic() < ended.claimed.expires:
+                self._heard.append(ended)
+            else:
+                self._put_down(ended.claimed)
+                logger.error("Execution %s was left to its lease.", ended.claimed.execution.pk)
+        self._gathered_since = self._looks[using]
+
+    def _settle(self, using: str, together: list[_Ended]) -> None:
+        now = timezone.now()
+        ended = {each.claimed.execution.pk: each for each in together}
+        changes = {pk: self._final_form(each.change, now) for pk, each in ended.items()}
+        try:
+            won = self._write(using, changes, now)
+        except IntegrityError:
+            taken = outbox.taken(using, {pk: change.values for pk, change in changes.items()})
+            if not taken:
+                raise
+            for pk in taken:
+                changes[pk] = delivery.refused_answer(ended[pk].claimed, changes[pk], now)
+            won = self._write(using, changes, now)
+        for pk, change in changes.items():
+            self._put_down(ended[pk].claimed)
+            if pk in won:
+                self._won(ended[pk].claimed, change)
+            else:
+                self.counts["claim lost"] += 1
+
+    def _write(
+        self, using: str, changes: Mapping[uuid.UUID, Change], now: datetime
+    ) -> set[uuid.UUID]:
+        events = (change.event(now) for change in changes.values())
+        return outbox.settle(
+            using,
+            token=self.token,
+            values={pk: change.values for pk, change in changes.items()},
+            events=[event for event in events if event is not None],
+        )
+
+    def _final_form(self, change: Change, now: datetime) -> Change:
+        """Return the change as it is written: an end stays leased until it is announced."""
+        if not change.finishes:
+            return change
+        if mirror.listening(change):
+            return change.adding(due_at=now + conf.settings.lease, claim=self.token)
+        return change.adding(announced_at=now, claim="")
+
+    def _won(self, claimed: Claimed, change: Change) -> None:
+        change.apply()
+        self.counts[change.outcome] += 1
+        row = change.execution
+        logger.info(
+            "Execution %s of workflow %s: %s.",
+            row.pk,
+            row.workflow,
+            change.outcome,
+            extra={
+                "execution_id": str(row.pk),
+                "workflow": row.workflow,
+                "outcome": change.outcome,
+                "status": change.after,
+            },
+        )
+        if mirror.listening(change):
+            self._announce(claimed, change)
+
+    def _put_down(self, claimed: Claimed) -> None:
+        self._in_hand.pop(_key(claimed), None)
+        self._announcing.pop(_key(claimed), None)
+
+    def _renew(self) -> None:
+        """Prolong the leases of finished rows that wait for a slow receiver."""
+        lease = conf.settings.lease
+        if not self._announcing or time.monotonic() < self._renewed + lease.total_seconds() / 3:
+            return
+        self._renewed = time.monotonic()
+        for using in self.aliases:
+            ids = [pk for alias, pk in self._announcing if alias == using]
+            try:
+                outbox.renew(using, token=self.token, ids=ids, until=timezone.now() + lease)
+            except DATABASE_ERRORS as error:
+                self._database_failed(using, error)
+
+    def _database_failed(self, using: str, error: Exception) -> None:
+        """Drop a connection that has failed, and leave its database alone for a while."""
+        self._failures[using] += 1
+        wait = min(LONGEST_DATABASE_PAUSE, self.interval * 2 ** (self._failures[using] - 1))
+        self._looks[using] = time.monotonic() + wait
+        logger.warning("Database %r failed; trying again in %.1f s: %s", using, wait, error)
+        connection = connections[using]
+        if not connection.in_atomic_block:
+            connection.close()
+
+    # Announcing
+
+    def _announce(self, claimed: Claimed, change: Change) -> None:
+        if change.finishes:
+            self._in_hand.pop(_key(claimed), None)
+            self._announcing[_key(claimed)] = claimed
+        self._news.put((claimed, change))
+
+    def _read_out(self) -> None:
+        while (news := self._news.get()) is not None:
+            close_old_connections()
+            if told := self._tell(*news):
+                self._inbox.put(told)
+        connections.close_all()
+
+    def _tell(self, claimed: Claimed, change: Change) -> _Ended | None:
+        mirror.announce(change)
+        if not change.finishes:
+            return None
+        values = {"announced_at": timezone.now(), "due_at": None, "claim": ""}
+        told = mirror.change(change.execution, values, source="", outcome="announced")
+        return _Ended(claimed, told, _NotBegun())
+
+    # Ending
+
+    def _finish(self) -> None:
+        """Wait for what is in flight, write it, and end the threads."""
+        self._stopping.set()
+        patience = conf.settings.lease.total_seconds() / 2
+        ends = time.monotonic() + patience
+        with suppress(Empty):
+            while (claimed := self._calls.get_nowait()) is not None:
+                self._inbox.put(self._call(claimed))  # Gives it back.
+        while self._unfinished and not self._abandoned.is_set() and time.monotonic() < ends:
+            self._hear(GATHER)
+        if self._heard:
+            self._record()
+        for _thread in self._threads:
+            self._calls.put(None)
+        self._news.put(None)
+
+
+class _NotBegun(Exception):  # noqa: N818 - says that nothing was learnt about an account
+    """The API was not called."""
+
+
+def _key(claimed: Claimed) -> _Key:
+    return claimed.using, claimed.execution.pk
+
+
+def _too_late(claimed: Claimed) -> bool:
+    # A call must be over before its lease is, and takes half of one at the most.
+    return time.monotonic() > claimed.expires - conf.settings.lease.total_seconds() / 2
+
+
+def _start(target: Callable[[], None], role: str) -> threading.Thread:
+    thread = threading.Thread(target=target, name=f"embedworkflow-{role}", daemon=True)
+    thread.start()
+    return thread
