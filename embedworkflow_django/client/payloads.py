@@ -50,7 +50,7 @@ class Payload:
             raise ValueError(f"The answer holds no JSON object where a {cls.__name__} should be.")  # noqa: TRY004
         if cls._needs and not properties.read_text(raw.get(cls._needs)):
             raise ValueError(f"The answer carries no {cls._needs!r}, so it is no {cls.__name__}.")
-        return cls(raw=raw, **{name: read(raw.get(name)) for name, read in _readers(cls)})
+        return cls(raw=raw, **{name: read(raw.get(name)) for name, read in _readers(cls)})  # type: ignore[arg-type]
 
     @property
     def cursor(self) -> str:

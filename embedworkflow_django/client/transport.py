@@ -37,6 +37,7 @@ _CHUNK = 65_536
 _FAILURES = (requests.RequestException, HTTPError, HTTPException, OSError)
 _SURELY_NOT_SENT = (
     requests.ConnectTimeout,
+    ConnectTimeoutError,
     requests.exceptions.ProxyError,
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidSchema,
