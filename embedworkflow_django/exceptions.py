@@ -40,10 +40,35 @@ Whoever handles an ``APIError`` asks its four flags and needs no status code:
 The docstring of a class is its message where the API gave none.
 """
 
-# ruff: noqa: N818 -- an error is called by what happened.
+
 from __future__ import annotations
 
 from typing import ClassVar
+
+__all__ = [
+    "APIError",
+    "AnswerLost",
+    "AuthenticationError",
+    "BadRequest",
+    "Conflict",
+    "EmbedWorkflowError",
+    "Gone",
+    "InvalidAnswer",
+    "InvalidExecution",
+    "InvalidTransition",
+    "NotFound",
+    "NotSent",
+    "PermissionDenied",
+    "RateLimited",
+    "RequestRejected",
+    "RequestTimeout",
+    "ServerError",
+    "ServiceUnavailable",
+    "TooEarly",
+    "UnencodableData",
+    "UnexpectedRedirect",
+    "UnprocessableEntity",
+]
 
 MAX_BODY = 2_000
 MAX_MESSAGE = 500

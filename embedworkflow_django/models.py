@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +13,8 @@ from django.utils.translation import gettext_lazy as _
 
 from .fields import ExactCharField, PartialIndex
 from .keys import uuid7
+
+__all__ = ["Execution", "ExecutionEvent"]
 
 
 class Status(models.TextChoices):
@@ -78,7 +79,7 @@ def source_type(source: models.Model | type[models.Model]) -> str:
     return concrete._meta.label_lower
 
 
-def _counter(verbose_name: Any) -> "models.PositiveIntegerField[int, int]":
+def _counter(verbose_name: Any) -> models.PositiveIntegerField[int, int]:
     return models.PositiveIntegerField(verbose_name, default=0)
 
 
@@ -107,7 +108,7 @@ class Execution(models.Model):
         help_text=_("The end user on whose behalf the workflow runs."),
     )
     execution_data = models.JSONField(_("execution data"), default=dict)
-    idempotency_key = ExactCharField(  # noqa: DJ001 - unique where given, so NULL where not
+    idempotency_key = ExactCharField(
         _("idempotency key"),
         max_length=255,
         null=True,
@@ -158,7 +159,7 @@ class Execution(models.Model):
     announced_at = models.DateTimeField(_("announced at"), null=True, blank=True)
 
     # Mirrored, under the API's own names where they are free.
-    remote_id = ExactCharField(  # noqa: DJ001 - unique where known, so NULL where not
+    remote_id = ExactCharField(
         _("remote id"), max_length=64, null=True, blank=True
     )
     hashid = models.CharField(_("hashid"), max_length=64, blank=True)

@@ -8,6 +8,14 @@ from __future__ import annotations
 
 from django.dispatch import Signal
 
+__all__ = [
+    "execution_dispatched",
+    "execution_finished",
+    "execution_queued",
+    "execution_status_changed",
+    "trigger_failed",
+]
+
 #: A row was committed. In the process that committed it.
 #: Arguments: ``execution``.
 execution_queued = Signal()
