@@ -41,6 +41,7 @@ The docstring of a class is its message where the API gave none.
 """
 
 
+# ruff: noqa: N818 -- an error is called by what happened.
 from __future__ import annotations
 
 from typing import ClassVar

@@ -108,6 +108,7 @@ class Execution(models.Model):
         help_text=_("The end user on whose behalf the workflow runs."),
     )
     execution_data = models.JSONField(_("execution data"), default=dict)
+    # Unique where given, so NULL where not.
     idempotency_key = ExactCharField(
         _("idempotency key"),
         max_length=255,
@@ -159,6 +160,7 @@ class Execution(models.Model):
     announced_at = models.DateTimeField(_("announced at"), null=True, blank=True)
 
     # Mirrored, under the API's own names where they are free.
+    # Unique where known, so NULL where not.
     remote_id = ExactCharField(
         _("remote id"), max_length=64, null=True, blank=True
     )
