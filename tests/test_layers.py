@@ -24,7 +24,7 @@ FLOORS = [
     {"dispatchers"},
     {"services"},
     {"triggers"},
-    {"admin", "rest", "callbacks", "management", "testing", "checks"},
+    {"admin", "rest", "management", "testing", "checks"},
     # Django and pytest come in here: one registers the checks, the other offers the fixtures.
     {"apps", "pytest_plugin"},
 ]
