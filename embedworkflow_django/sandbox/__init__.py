@@ -17,7 +17,7 @@ from __future__ import annotations
 from .application import ReceivedCall
 from .clock import Clock, ManualClock, SystemClock
 from .facade import Sandbox
-from .faults import Fault, UnknownFault
+from .faults import Fault, UnknownFaultError
 from .nodes import Email
 
 __all__ = [
@@ -28,5 +28,5 @@ __all__ = [
     "ReceivedCall",
     "Sandbox",
     "SystemClock",
-    "UnknownFault",
+    "UnknownFaultError",
 ]

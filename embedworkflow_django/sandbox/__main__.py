@@ -10,8 +10,8 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import authoring, engine as engines
-from . import facade, faults, nodes
+from . import authoring, facade, nodes
+from . import engine as engines
 
 EXIT_USAGE = 2
 
@@ -129,12 +129,10 @@ def _add_workflows(sandbox: facade.Sandbox, path: str) -> None:
         raise ValueError(f"{path} does not hold a list of workflows.")  # noqa: TRY004
     for entry in entries:
         if not isinstance(entry, dict) or not isinstance(entry.get("key"), str):
-            raise ValueError(f"A workflow in {path} has no key.")
+            raise ValueError(f"A workflow in {path} has no key.")  # noqa: TRY004
         try:
             sandbox.add_workflow(**entry)
-        except TypeError as error:
-            raise ValueError(f'Workflow "{entry["key"]}" in {path}: {error}.') from None
-        except authoring.Invalid as error:
+        except (TypeError, authoring.InvalidWorkflowError) as error:
             raise ValueError(f'Workflow "{entry["key"]}" in {path}: {error}.') from None
 
 

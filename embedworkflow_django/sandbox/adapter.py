@@ -29,7 +29,7 @@ class SandboxAdapter(requests.adapters.BaseAdapter):
         self._builder = requests.adapters.HTTPAdapter()
         self._pool = urllib3.HTTPConnectionPool("sandbox")
 
-    def send(
+    def send(  # noqa: PLR0917  # the signature is requests' own
         self,
         request: requests.PreparedRequest,
         stream: bool = False,

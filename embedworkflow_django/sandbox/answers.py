@@ -254,5 +254,3 @@ def _event(design: records.Design, account: records.Account) -> dict[str, Any] |
         return None
     found = next((t for t in account.triggers if t.event == design.event_trigger), None)
     return trigger(found, account) if found else {"event": design.event_trigger}
-
-

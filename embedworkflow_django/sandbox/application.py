@@ -1,4 +1,4 @@
-"""Answers calls as the hosted API does: authentication, idempotency, faults, and a log of it all."""
+"""Answers calls as the hosted API does, with authentication, idempotency, faults and a log."""
 
 from __future__ import annotations
 
@@ -64,15 +64,14 @@ class Application:
         self._header = idempotency_header.lower()
 
     def answer(self, call: messages.Call) -> messages.Answer:
-        """Answer one call; what shall go wrong on the wire is left to whoever carries the answer."""
+        """Answer one call; what goes wrong on the wire is left to whoever carries the answer."""
         account = self._account(call)
         received = self._received(call, account)
         path = call.path.removeprefix(messages.BASE_PATH)
         met = self.faults.meet(call.method, path, received.account or "")
         received.faults = tuple(fault.kind for fault in met)
-        answer = self._faulty(call, account, received, met) if met else self._work(
-            call, account, received, None
-        )
+        exchange = _Exchange(call, account, received)
+        answer = self._faulty(exchange, met) if met else self._work(exchange)
         answer.headers.append(("X-Request-Id", received.request_id))
         received.status = None if answer.wire else answer.status
         return answer
@@ -113,27 +112,22 @@ class Application:
         self.calls.append(received)
         return received
 
-    def _faulty(
-        self,
-        call: messages.Call,
-        account: records.Account | None,
-        received: ReceivedCall,
-        met: list[faults.Fault],
-    ) -> messages.Answer:
+    def _faulty(self, exchange: _Exchange, met: list[faults.Fault]) -> messages.Answer:
         """Answer a call that meets faults: wait, work, and spoil the answer, as they say."""
         ending = next((fault for fault in met if not fault.delays), None)
         delays = [fault for fault in met if fault.delays]
+        patience = exchange.call.patience
         # Someone who will have hung up by then is told so at once, and nobody sleeps.
-        gone = call.patience is not None and sum(f.seconds for f in delays) > call.patience
+        gone = patience is not None and sum(fault.seconds for fault in delays) > patience
         if gone:
             delays = []
-        slow = next((fault for fault in delays if fault.kind == "slow"), None)
-        latency = [fault for fault in delays if fault is not slow]
-        self._wait(call, [fault for fault in latency if not fault.after])
+        exchange.slow = [fault for fault in delays if fault.kind == "slow"]
+        latency = [fault for fault in delays if fault.kind == "latency"]
+        self._wait(exchange, [fault for fault in latency if not fault.after])
         answer = None
         if ending is None or ending.is_after_work:
-            answer = self._work(call, account, received, slow)
-        self._wait(call, [fault for fault in latency if fault.after])
+            answer = self._work(exchange)
+        self._wait(exchange, [fault for fault in latency if fault.after])
         if ending is not None:
             answer = ending.answer(answer)
         assert answer is not None  # noqa: S101  # no ending fault means that work was done
@@ -141,99 +135,99 @@ class Application:
             answer.wire = "lost"
         return answer
 
-    def _wait(self, call: messages.Call, met: list[faults.Fault]) -> None:
+    def _wait(self, exchange: _Exchange, met: list[faults.Fault]) -> None:
         """Really wait, unless time stands still and the caller is in this very process."""
         for fault in met:
             if fault.until is not None:
                 fault.until.wait(fault.seconds)
-            elif not (call.in_process and self.engine.clock.frozen):
+            elif not (exchange.call.in_process and self.engine.clock.frozen):
                 time.sleep(fault.seconds)
 
-    def _work(
-        self,
-        call: messages.Call,
-        account: records.Account | None,
-        received: ReceivedCall,
-        slow: faults.Fault | None,
-    ) -> messages.Answer:
+    def _work(self, exchange: _Exchange) -> messages.Answer:
+        call, received = exchange.call, exchange.received
         try:
-            body = received.body = messages.read_body(call)
-            route, request = self._request(call, account, body)
+            received.body = messages.read_body(call)
+            route, request = self._request(exchange)
             key = received.idempotency_key
             if not key or call.method not in idempotency.METHODS:
-                return self._answer(call, route, request, received, slow)
+                return self._view(exchange, route, request)
             scope = (request.account.id, call.path, key)
-            return self._once(scope, call, route, request, received, slow)
-        except messages.Problem as problem:
+            kept = self.ledger.claim(scope)
+            if kept is not None:
+                return _replay(kept, received)
+            return self._view_once(scope, exchange, route, request)
+        except messages.ApiError as problem:
             return messages.Answer.of(problem.status, problem.document)
 
-    def _request(
-        self, call: messages.Call, account: records.Account | None, body: dict[str, Any]
-    ) -> tuple[endpoints.Route, endpoints.Request]:
+    def _request(self, exchange: _Exchange) -> tuple[endpoints.Route, endpoints.Request]:
+        call, account = exchange.call, exchange.account
         found = endpoints.find(call.method, call.segments or [])
         if account is None and found is not None and found[0].path == "hooks/*/catch":
             # Whether the hook needs the key is unknown: it is taken with and without one.
-            account = next(iter(self.engine.accounts.values()), None)
+            account = next(iter(self.engine.accounts.values()))
         if account is None:
-            raise messages.Problem.unauthorized()
+            raise messages.ApiError.unauthorized()
         if found is None:
-            raise messages.Problem.not_found()
+            raise messages.ApiError.not_found()
         route, params = found
         query = messages.read_form(call.query) if call.query else {}
+        body = exchange.received.body
         return route, endpoints.Request(self.engine, account, params, query, body)
 
-    def _once(
+    def _view_once(
         self,
         scope: idempotency.Scope,
-        call: messages.Call,
+        exchange: _Exchange,
         route: endpoints.Route,
         request: endpoints.Request,
-        received: ReceivedCall,
-        slow: faults.Fault | None,
     ) -> messages.Answer:
-        """Work unless the key is taken; replay what was answered then."""
-        kept = self.ledger.claim(scope)
-        if kept is not None:
-            received.replayed = True
-            if kept.answer is None:
-                raise messages.Problem(409, {"error": "the first call is still running"})
-            received.execution_id = kept.execution_id
-            return messages.Answer(kept.answer.status, kept.answer.body)
+        """Work under a key just claimed, and keep what is answered for the next one."""
+        answer = None
         try:
-            answer = self._answer(call, route, request, received, slow)
-        except BaseException:
-            self.ledger.release(scope)
-            raise
-        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            self.ledger.release(scope)
-        else:
-            kept_answer = messages.Answer(answer.status, answer.body)
-            self.ledger.keep(scope, kept_answer, request.execution_id)
+            answer = self._view(exchange, route, request)
+        finally:
+            if answer is None or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                self.ledger.release(scope)
+            else:
+                kept = messages.Answer(answer.status, answer.body)
+                self.ledger.keep(scope, kept, request.execution_id)
         return answer
 
-    def _answer(
-        self,
-        call: messages.Call,
-        route: endpoints.Route,
-        request: endpoints.Request,
-        received: ReceivedCall,
-        slow: faults.Fault | None,
+    def _view(
+        self, exchange: _Exchange, route: endpoints.Route, request: endpoints.Request
     ) -> messages.Answer:
-        if slow is not None:
-            self._wait(call, [slow])
+        self._wait(exchange, exchange.slow)
         try:
             with self.engine.lock:
                 status, document = route.view(request)
-        except engines.NotFound:
-            problem = messages.Problem.not_found()
-            return messages.Answer.of(problem.status, problem.document)
-        except authoring.Invalid as error:
-            problem = messages.Problem.invalid(**{error.field: error.sentence})
-            return messages.Answer.of(problem.status, problem.document)
-        except messages.Problem as problem:
-            return messages.Answer.of(problem.status, problem.document)
-        received.execution_id = request.execution_id
-        return messages.Answer.of(status, document)
+        except engines.NotFoundError:
+            problem = messages.ApiError.not_found()
+        except authoring.InvalidWorkflowError as error:
+            problem = messages.ApiError.invalid(**{error.field: error.sentence})
+        except messages.ApiError as error:
+            problem = error
+        else:
+            exchange.received.execution_id = request.execution_id
+            return messages.Answer.of(status, document)
+        return messages.Answer.of(problem.status, problem.document)
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """A call on its way through the application."""
+
+    call: messages.Call
+    account: records.Account | None
+    received: ReceivedCall
+    slow: list[faults.Fault] = field(default_factory=list)
+
+
+def _replay(kept: idempotency.Kept, received: ReceivedCall) -> messages.Answer:
+    received.replayed = True
+    if kept.answer is None:
+        raise messages.ApiError(409, {"error": "the first call is still running"})
+    received.execution_id = kept.execution_id
+    return messages.Answer(kept.answer.status, kept.answer.body)
 
 
 def phrase(status: int) -> str:

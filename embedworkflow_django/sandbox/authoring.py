@@ -28,7 +28,7 @@ DRAFT_FIELDS = ("event_trigger", "match_conditions", "trigger_conditions")
 PLAIN_FIELDS = ("name", "key", "on", "groups", "auto_clone_for_new_users", "is_template")
 
 
-class Invalid(ValueError):
+class InvalidWorkflowError(ValueError):
     """A workflow cannot be made or changed like this.
 
     Args:
@@ -62,12 +62,12 @@ def create(
         fields: Properties as `POST /workflows` takes them.
 
     Raises:
-        Invalid: A property is missing or makes no sense.
+        InvalidWorkflowError: A property is missing or makes no sense.
     """
     with engine.lock:
         name = fields.get("name")
         if not isinstance(name, str) or not name.strip():
-            raise Invalid("name", "can't be blank")
+            raise InvalidWorkflowError("name", "can't be blank")
         now = engine.clock.now()
         workflow = records.Workflow(
             id=engine.new_id(),
@@ -91,7 +91,7 @@ def update(
     """Change a workflow; what is not given stays as it is.
 
     Raises:
-        Invalid: A property makes no sense.
+        InvalidWorkflowError: A property makes no sense.
     """
     with engine.lock:
         _change(account, workflow, fields)
@@ -149,9 +149,7 @@ def clone_for_new_user(
         clone(engine, account, workflow, user)
 
 
-def archive(
-    engine: engines.Engine, account: records.Account, workflow: records.Workflow
-) -> None:
+def archive(engine: engines.Engine, account: records.Account, workflow: records.Workflow) -> None:
     """Delete a workflow; all its executions become `deleted` (documented)."""
     with engine.lock:
         account.workflows.remove(workflow)
@@ -167,7 +165,7 @@ def _change(
     draft = _drafted(workflow.draft, fields)
     key = fields.get("key", workflow.key)
     if key != workflow.key and _free_key(account, workflow.user, str(key)) != key:
-        raise Invalid("key", "has already been taken")
+        raise InvalidWorkflowError("key", "has already been taken")
     for name in PLAIN_FIELDS:
         if fields.get(name) is not None:
             setattr(workflow, name, fields[name])
@@ -179,21 +177,19 @@ def _change(
 
 
 def _drafted(draft: records.Design, fields: Mapping[str, Any]) -> records.Design:
-    changes = {
-        name: fields[f"{name}_draft"] for name in DRAFT_FIELDS if f"{name}_draft" in fields
-    }
+    changes = {name: fields[f"{name}_draft"] for name in DRAFT_FIELDS if f"{name}_draft" in fields}
     if "trigger_conditions" in changes:
         changes["trigger_conditions"] = changes["trigger_conditions"] or {}
         if not isinstance(changes["trigger_conditions"], dict):
-            raise Invalid("trigger_conditions_draft", "must be an object")
+            raise InvalidWorkflowError("trigger_conditions_draft", "must be an object")
     if "template_draft" in fields:
         given = fields["template_draft"]
         if given is not None and not isinstance(given, dict):
-            raise Invalid("template_draft", "must be an object")
+            raise InvalidWorkflowError("template_draft", "must be an object")
         try:
             changes["template"] = layouts.Layout(given)
-        except layouts.InvalidTemplate as error:
-            raise Invalid("template_draft", str(error)) from error
+        except layouts.InvalidTemplateError as error:
+            raise InvalidWorkflowError("template_draft", str(error)) from error
     return dataclasses.replace(draft, **changes)
 
 

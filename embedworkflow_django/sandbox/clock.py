@@ -28,14 +28,16 @@ class SystemClock:
         self._ahead = 0.0
 
     def now(self) -> float:
+        """Return the time in seconds since the epoch."""
         return time.time() + self._ahead
 
     def advance(self, seconds: float) -> None:
+        """Put the clock forward by *seconds*."""
         self._ahead += seconds
 
 
 class ManualClock:
-    """A clock that stands still until `advance` is called; so that tests decide when it passes.
+    """A clock that stands still until `advance` is called, so that a test decides when it passes.
 
     Args:
         now: Seconds since the epoch; the machine's time when omitted.
@@ -48,8 +50,10 @@ class ManualClock:
         self._lock = threading.Lock()
 
     def now(self) -> float:
+        """Return the time in seconds since the epoch."""
         return self._now
 
     def advance(self, seconds: float) -> None:
+        """Put the clock forward by *seconds*."""
         with self._lock:
             self._now += seconds

@@ -6,30 +6,29 @@ other types are assumed from their plain meaning.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import placeholders
 
 
-class UnknownCondition(ValueError):
+class UnknownConditionError(ValueError):
     """A condition has a type that the sandbox does not know."""
 
 
-def hold(
-    conditions: Iterable[Mapping[str, Any]], match: object, sources: list[Mapping[str, Any]]
-) -> bool:
+def hold(conditions: object, match: object, sources: list[Mapping[str, Any]]) -> bool:
     """Tell whether *conditions* hold.
 
     Args:
-        conditions: Mappings with `type`, `field` and `value`; none at all hold.
+        conditions: List of mappings with `type`, `field` and `value`; none at all hold.
         match: `any` when one of them is enough; otherwise all must hold.
         sources: Data, the strongest source first.
 
     Raises:
-        UnknownCondition: A type is not known.
+        UnknownConditionError: A type is not known.
     """
-    results = [_holds(condition, sources) for condition in conditions]
+    given = conditions if isinstance(conditions, list) else []
+    results = [_holds(entry, sources) for entry in given if isinstance(entry, dict)]
     if match == "any" and results:
         return any(results)
     return all(results)
@@ -39,7 +38,7 @@ def _holds(condition: Mapping[str, Any], sources: list[Mapping[str, Any]]) -> bo
     kind = str(condition.get("type", "equal"))
     test = TESTS.get(kind)
     if test is None:
-        raise UnknownCondition(
+        raise UnknownConditionError(
             f'Condition type "{kind}" is not known. Use one of {", ".join(sorted(TESTS))}.'
         )
     found = placeholders.resolve(str(condition.get("field", "")), sources)
@@ -91,6 +90,6 @@ TESTS: dict[str, Callable[[Any, Any], bool]] = {
     "less_than_or_equal": _ordered(lambda left, right: left <= right),
     "contains": _contains,
     "not_contains": lambda found, wanted: not _contains(found, wanted),
-    "present": lambda found, wanted: not _blank(found),
-    "blank": lambda found, wanted: _blank(found),
+    "present": lambda found, _: not _blank(found),
+    "blank": lambda found, _: _blank(found),
 }

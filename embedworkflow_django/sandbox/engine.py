@@ -10,20 +10,26 @@ import random
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
-from . import authoring, clock as clocks
-from . import conditions, identifiers, nodes, outgoing, placeholders, records, runner, times
+from . import (
+    authoring,
+    identifiers,
+    nodes,
+    outgoing,
+    records,
+    runner,
+)
+from . import clock as clocks
 
 DEFAULT_ACCOUNT = "default"
 DEFAULT_SECRET_KEY = "sk_test_sandbox"  # noqa: S105  # opens nothing but a sandbox
 DEFAULT_TIME_ZONE = "America/New_York"
 EMAILS_KEPT = 10_000
 
-R = TypeVar("R", bound=records.Identified)
 
 
-class NotFound(LookupError):
+class NotFoundError(LookupError):
     """There is no such thing in this account, or it belongs to another user."""
 
 
@@ -125,11 +131,11 @@ class Engine:
         """Return the user with this key.
 
         Raises:
-            NotFound: There is none.
+            NotFoundError: There is none.
         """
         user = account.user(str(key))
         if user is None:
-            raise NotFound(f"user {key}")
+            raise NotFoundError(f"user {key}")
         return user
 
     def delete_user(self, account: records.Account, user: records.User) -> None:
@@ -147,23 +153,23 @@ class Engine:
         identifier: str,
         *,
         id_type: str = "id",
-        user_key: str = records.MAIN_USER,
+        user_key: str | None = records.MAIN_USER,
     ) -> records.Workflow:
-        """Return the user's workflow with this id, key or hashid.
+        """Return the workflow with this id, key or hashid; *user_key* None looks at all users'.
 
         Raises:
-            NotFound: There is none, or it is another user's (assumed).
+            NotFoundError: There is none, or it is another user's (assumed).
         """
         with self.lock:
-            user = self.find_user(account, user_key)
+            user = None if user_key is None else self.find_user(account, user_key)
             if id_type == "id":
                 candidates = [account.workflows.get(identifier)]
             else:
                 candidates = [w for w in account.workflows if getattr(w, id_type) == identifier]
             for workflow in candidates:
-                if workflow is not None and workflow.user is user:
+                if workflow is not None and user in (None, workflow.user):
                     return workflow
-            raise NotFound(f"workflow {identifier}")
+            raise NotFoundError(f"workflow {identifier}")
 
     def execute(
         self,
@@ -202,12 +208,12 @@ class Engine:
         """Return an execution as it stands by now.
 
         Raises:
-            NotFound: There is none.
+            NotFoundError: There is none.
         """
         with self.lock:
             execution = account.executions.get(execution_id)
             if execution is None:
-                raise NotFound(f"execution {execution_id}")
+                raise NotFoundError(f"execution {execution_id}")
             self.runner.catch_up(execution)
             return execution
 
@@ -238,65 +244,6 @@ class Engine:
                 and not self._caught_up(execution).is_final
             ]
 
-    # Events
-
-    def trigger(
-        self,
-        account: records.Account,
-        event: str,
-        data: Mapping[str, Any],
-        *,
-        user_key: str = records.MAIN_USER,
-        wanted: Callable[[records.Workflow], bool] | None = None,
-        all_users: bool = False,
-    ) -> list[records.Execution]:
-        """Start every workflow that is on, listens to *event* and whose conditions hold."""
-        with self.lock:
-            user = None if all_users else self.find_user(account, user_key)
-            trigger = next((found for found in account.triggers if found.event == event), None)
-            if trigger is not None:
-                trigger.processed_count += 1
-            return [
-                self.execute(account, workflow, dict(data))
-                for workflow in account.workflows
-                if workflow.on
-                and workflow.published.event_trigger == event
-                and user in (None, workflow.user)
-                and (wanted is None or wanted(workflow))
-                and _conditions_hold(workflow, data, account)
-            ]
-
-    def add_trigger(self, account: records.Account, event: str, **fields: Any) -> records.Trigger:
-        """Register an event, with a hook of its own."""
-        with self.lock:
-            return account.triggers.add(
-                records.Trigger(
-                    id=self.new_id(),
-                    event=event,
-                    hook_id=self.new_id(),
-                    created_at=self.clock.now(),
-                    **fields,
-                )
-            )
-
-    def catch_hook(
-        self, hook_id: str, data: Mapping[str, Any], *, user_key: str = records.MAIN_USER
-    ) -> list[records.Execution]:
-        """Map *data* by the schema of the hook's trigger and start what listens to it.
-
-        Raises:
-            NotFound: No trigger has this hook.
-        """
-        with self.lock:
-            for account in self.accounts.values():
-                for trigger in account.triggers:
-                    if trigger.hook_id == hook_id:
-                        mapped = _mapped(data, trigger.data_input_schema)
-                        if not trigger.on:
-                            return []
-                        return self.trigger(account, trigger.event, mapped, user_key=user_key)
-            raise NotFound(f"hook {hook_id}")
-
     # Time
 
     def advance(self, seconds: float) -> None:
@@ -306,28 +253,15 @@ class Engine:
         effect at the moment of the call.
         """
         end = self.clock.now() + seconds
-        self.runner.settle()
-        while self.clock.frozen:
-            with self.lock:
-                due = self.runner.next_due()
-            if due is None or due > end:
-                break
-            self.clock.advance(due - self.clock.now())
-            self.runner.settle()
-        self.clock.advance(end - self.clock.now())
-        self.runner.wake()
+        while self._step(end):
+            pass
+        self._move_to(end)
         self.runner.settle()
 
     def finish(self) -> None:
         """Put the clock forward until nothing is planned any more."""
-        self.runner.settle()
-        while True:
-            with self.lock:
-                due = self.runner.next_due()
-            if due is None:
-                return
-            self.clock.advance(max(0.0, due - self.clock.now()))
-            self.runner.settle()
+        while self._step(float("inf")):
+            pass
 
     def forget_runs(self) -> None:
         """Forget all executions and e-mails; accounts, users and workflows stay."""
@@ -339,6 +273,20 @@ class Engine:
                 account.actions.clear()
                 for workflow in account.workflows:
                     workflow.executions_count = 0
+
+    def _step(self, end: float) -> bool:
+        """Settle, then put the clock forward to what is due next; tell whether that is by *end*."""
+        self.runner.settle()
+        with self.lock:
+            due = self.runner.next_due()
+        if due is None or due > end:
+            return False
+        self._move_to(due)
+        return True
+
+    def _move_to(self, moment: float) -> None:
+        self.clock.advance(max(0.0, moment - self.clock.now()))
+        self.runner.wake()
 
     def _caught_up(self, execution: records.Execution) -> records.Execution:
         self.runner.catch_up(execution)
@@ -361,31 +309,3 @@ def _matches(data: Any, filters: Mapping[str, Any]) -> bool:
         isinstance(data, dict) and name in data and data[name] == value
         for name, value in filters.items()
     )
-
-
-def _conditions_hold(
-    workflow: records.Workflow, data: Mapping[str, Any], account: records.Account
-) -> bool:
-    given = workflow.published.trigger_conditions.get("conditions") or []
-    try:
-        return conditions.hold(
-            given, workflow.published.match_conditions, [data, workflow.user.data, account.data]
-        )
-    except conditions.UnknownCondition:
-        return False
-
-
-def _mapped(data: Mapping[str, Any], schema: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the values that a trigger's schema picks; all of *data* when it has none."""
-    if not schema:
-        return dict(data)
-    return {
-        str(entry["variable"]): None if value is placeholders.MISSING else value
-        for entry in schema
-        for value in [placeholders.resolve(str(entry.get("data_path", "")), [data])]
-    }
-
-
-def is_time_zone(name: object) -> bool:
-    """Tell whether an account or a user can live in this time zone."""
-    return times.is_zone(name)

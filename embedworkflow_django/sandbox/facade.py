@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from . import application, authoring, examples, messages, nodes, outgoing, records, server
+from . import application, authoring, events, examples, messages, nodes, outgoing, records, server
 from . import clock as clocks
 from . import engine as engines
 
@@ -95,7 +95,7 @@ class Sandbox:
         """Return the first account's publishable key."""
         return self.account.publishable_key
 
-    def start(self) -> Sandbox:
+    def start(self) -> Self:
         """Serve over HTTP from threads of this process, until `stop`."""
         if self._server is None:
             self._server = server.Server(self.app, *self._address)
@@ -113,7 +113,7 @@ class Sandbox:
             served.stop()
         self.engine.runner.stop()
 
-    def __enter__(self) -> Sandbox:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(
@@ -177,7 +177,7 @@ class Sandbox:
             account: Its account; the first one when omitted.
 
         Raises:
-            authoring.Invalid: The template is no graph, or the key is taken.
+            authoring.InvalidWorkflowError: The template is no graph, or the key is taken.
         """
         account = account or self.account
         given = {"nodes": nodes or [], "edges": edges or []} if template is None else template
@@ -204,7 +204,7 @@ class Sandbox:
 
     def add_trigger(self, event: str, **fields: Any) -> records.Trigger:
         """Register an event of the first account (`title`, `data_input_schema`, …)."""
-        return self.engine.add_trigger(self.account, event, **fields)
+        return events.add_trigger(self.engine, self.account, event, **fields)
 
     # Looking
 
@@ -236,7 +236,7 @@ class Sandbox:
         for account in self.engine.accounts.values():
             if account.executions.get(execution_id) is not None:
                 return self.engine.find_execution(account, execution_id)
-        raise engines.NotFound(f"execution {execution_id}")
+        raise engines.NotFoundError(f"execution {execution_id}")
 
     # Acting
 

@@ -4,7 +4,7 @@ What a fault can be::
 
     latency        the answer comes `seconds` later (with `after`, once the work is done)
     slow           the work itself takes `seconds`: a second call under one key meets 409 meanwhile
-    100 … 599      this status is answered; with `retry_after`: seconds, `date:<seconds>`, or any text
+    100 … 599      this status, with `retry_after`: seconds, `date:<seconds>`, or any text
     lost           the work is done, the answer never comes: the caller's read times out
     reset          the connection is reset before the work; with `after`, once it is done
     refused        no connection comes about (in process; a server resets instead)
@@ -29,7 +29,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,12 +39,13 @@ DELAYS = frozenset({"latency", "slow"})
 WIRE = frozenset({"lost", "reset", "refused", "connect_timeout", "truncated"})
 #: These come about although, or because, the work was done.
 AFTER_WORK = frozenset({"lost", "truncated"})
+FIRST_STATUS, LAST_STATUS = 100, 599
 UNHEARD_STATUS = "marinating"
 HTML_PAGE = b"<!doctype html><title>502</title><h1>Something went wrong</h1>"
 STRANGER = "01980228-0000-7000-8000-000000000000"
 
 
-class UnknownFault(ValueError):
+class UnknownFaultError(ValueError):
     """There is no fault of this kind, or it does not take this option."""
 
 
@@ -140,7 +141,7 @@ class Faults:
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Fault]:
         return iter(list(self._faults))
 
     def add(self, kind: str | int, **options: Any) -> Fault:
@@ -151,15 +152,17 @@ class Faults:
             **options: Attributes of `Fault`.
 
         Raises:
-            UnknownFault: The kind or an option is not known.
+            UnknownFaultError: The kind or an option is not known.
         """
         kind = str(kind)
         if not is_known(kind):
             known = ", ".join(sorted([*DELAYS, *WIRE, *SPOILED, "redirect"]))
-            raise UnknownFault(f'"{kind}" is no fault. Use a status from 100 to 599, or {known}.')
+            raise UnknownFaultError(
+                f'"{kind}" is no fault. Use a status from 100 to 599, or {known}.'
+            )
         unknown = set(options) - OPTIONS
         if unknown:
-            raise UnknownFault(
+            raise UnknownFaultError(
                 f'A fault has no option "{unknown.pop()}". Use {", ".join(sorted(OPTIONS))}.'
             )
         if "times" not in options and "rate" not in options:
@@ -176,21 +179,21 @@ class Faults:
         `times=all` meets every call.
 
         Raises:
-            UnknownFault: It cannot be read.
+            UnknownFaultError: It cannot be read.
         """
         kind, *parts = [part.strip() for part in spec.split(",")]
         options: dict[str, Any] = {}
         for part in parts:
             name, equals, value = part.partition("=")
             if not equals or name not in READERS:
-                raise UnknownFault(
+                raise UnknownFaultError(
                     f'"{part}" in "{spec}" is no option. Write option=value, with one of '
                     f"{', '.join(sorted(READERS))}."
                 )
             try:
                 options[name] = READERS[name](value)
             except ValueError:
-                raise UnknownFault(f'"{value}" in "{spec}" is no value for {name}.') from None
+                raise UnknownFaultError(f'"{value}" in "{spec}" is no value for {name}.') from None
         return self.add(kind, **options)
 
     def remove(self, fault: Fault) -> None:
@@ -232,12 +235,12 @@ class Faults:
 def is_known(kind: str) -> bool:
     """Tell whether there is a fault of this kind."""
     if kind.isdecimal():
-        return 100 <= int(kind) <= 599
+        return FIRST_STATUS <= int(kind) <= LAST_STATUS
     return kind in DELAYS or kind in WIRE or kind in SPOILED or kind == "redirect"
 
 
 def _with_property(name: str, value: str) -> Callable[[Fault, messages.Answer], messages.Answer]:
-    def spoil(fault: Fault, real: messages.Answer) -> messages.Answer:
+    def spoil(_: Fault, real: messages.Answer) -> messages.Answer:
         document = json.loads(real.body or b"{}")
         if isinstance(document, dict):
             document[name] = value
@@ -249,7 +252,7 @@ def _with_property(name: str, value: str) -> Callable[[Fault, messages.Answer], 
 
 
 def _with_body(body: bytes, kind: str = messages.JSON) -> Any:
-    return lambda fault, real: dataclasses.replace(real, body=body, content_type=kind)
+    return lambda _, real: dataclasses.replace(real, body=body, content_type=kind)
 
 
 #: Kinds that change the real answer's body.
@@ -290,7 +293,7 @@ READERS: dict[str, Callable[[str], Any]] = {
 
 def _retry_after(text: str) -> str:
     word, colon, seconds = text.partition(":")
-    if word != "date" or not colon:
+    if word != "date" or not colon or not seconds.lstrip("-").isdecimal():
         return text
     # Dates are for the caller, so they follow the machine's clock, not the sandbox's.
     return email.utils.formatdate(time.time() + float(seconds), usegmt=True)

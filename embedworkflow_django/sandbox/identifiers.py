@@ -1,4 +1,4 @@
-"""Makes the identifiers of the API: uuid version 7, five-character hashids, keys made from names."""
+"""Makes the identifiers of the API: uuids of version 7, hashids, keys made from names."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ FULL_TEMPLATE: dict[str, Any] = {
 }
 
 
-class InvalidTemplate(ValueError):
+class InvalidTemplateError(ValueError):
     """A template's nodes and edges do not make a graph."""
 
 
@@ -28,7 +28,7 @@ class Layout:
         template: What was sent; only `nodes` and `edges` are needed (documented for input).
 
     Raises:
-        InvalidTemplate: It is not a graph; the message names the offender.
+        InvalidTemplateError: It is not a graph; the message names the offender.
     """
 
     def __init__(self, template: Mapping[str, Any] | None = None) -> None:
@@ -61,20 +61,20 @@ class Layout:
 
 def _nodes(given: Any) -> dict[str, dict[str, Any]]:
     if not isinstance(given, list):
-        raise InvalidTemplate("nodes must be a list")
+        raise InvalidTemplateError("nodes must be a list")
     nodes: dict[str, dict[str, Any]] = {}
     for node in given:
         if not isinstance(node, dict) or not isinstance(node.get("id"), str) or not node["id"]:
-            raise InvalidTemplate("every node needs an id")
+            raise InvalidTemplateError("every node needs an id")
         if node["id"] in nodes:
-            raise InvalidTemplate(f"two nodes have the id {node['id']}")
+            raise InvalidTemplateError(f"two nodes have the id {node['id']}")
         nodes[node["id"]] = node
     return nodes
 
 
 def _strings(given: Any) -> list[str]:
     if not isinstance(given, list) or not all(isinstance(edge, str) for edge in given):
-        raise InvalidTemplate('edges must be a list of texts like "from-to"')
+        raise InvalidTemplateError('edges must be a list of texts like "from-to"')
     return given
 
 
@@ -83,7 +83,7 @@ def _edge(text: str, nodes: Mapping[str, Any]) -> tuple[str, str]:
     for place, letter in enumerate(text):
         if letter == "-" and text[:place] in nodes and text[place + 1 :] in nodes:
             return text[:place], text[place + 1 :]
-    raise InvalidTemplate(f"edge {text} joins no two known nodes")
+    raise InvalidTemplateError(f"edge {text} joins no two known nodes")
 
 
 def _successors(

@@ -57,7 +57,7 @@ class Answer:
         return cls(status, json.dumps(document, separators=(",", ":")).encode())
 
 
-class Problem(Exception):
+class ApiError(Exception):
     """A call is answered with an error; bodies follow Rails' habit (assumed)."""
 
     def __init__(self, status: int, document: dict[str, Any]) -> None:
@@ -66,22 +66,22 @@ class Problem(Exception):
         self.document = document
 
     @classmethod
-    def bad_request(cls, sentence: str) -> Problem:
+    def bad_request(cls, sentence: str) -> ApiError:
         """Return a 400."""
         return cls(400, {"error": sentence})
 
     @classmethod
-    def unauthorized(cls) -> Problem:
+    def unauthorized(cls) -> ApiError:
         """Return a 401."""
         return cls(401, {"error": "unauthorized"})
 
     @classmethod
-    def not_found(cls) -> Problem:
+    def not_found(cls) -> ApiError:
         """Return a 404."""
         return cls(404, {"error": "not found"})
 
     @classmethod
-    def invalid(cls, **errors: str) -> Problem:
+    def invalid(cls, **errors: str) -> ApiError:
         """Return a 422 that names the properties and what is wrong with each."""
         return cls(422, {"errors": {name: [text] for name, text in errors.items()}})
 
@@ -90,18 +90,18 @@ def read_body(call: Call) -> dict[str, Any]:
     """Return the body's properties: JSON, or a form in Rails' bracket notation.
 
     Raises:
-        Problem: 400, it is neither.
+        ApiError: 400, it is neither.
     """
     if not call.body.strip():
         return {}
     if "form-urlencoded" in call.headers.get("content-type", ""):
         return read_form(call.body.decode("utf-8", "replace"))
     try:
-        document = json.loads(call.body)
+        document = json.loads(call.body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
-        raise Problem.bad_request("the body is not valid JSON") from None
+        raise ApiError.bad_request("the body is not valid JSON") from None
     if not isinstance(document, dict):
-        raise Problem.bad_request("the body must be a JSON object")
+        raise ApiError.bad_request("the body must be a JSON object")
     return document
 
 
@@ -109,13 +109,17 @@ def read_form(text: str) -> dict[str, Any]:
     """Return the nested values of a form: `a=1`, `a[b]=1` and `a[]=1`, as Rails reads them.
 
     Raises:
-        Problem: 400, a name is used both as a value and as a container.
+        ApiError: 400, a name is used both as a value and as a container.
     """
     result: dict[str, Any] = {}
     for name, value in parse_qsl(text, keep_blank_values=True):
         head, *rest = name.replace("]", "").split("[")
         _put(result, [head, *rest], value)
     return result
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _put(target: Any, path: list[str], value: str) -> None:
@@ -125,11 +129,13 @@ def _put(target: Any, path: list[str], value: str) -> None:
             target.append(empty)
             target = target[-1]
         elif isinstance(target, dict) and step != "":
-            target = target.setdefault(step, empty) if following is not None else _set(
-                target, step, value
+            target = (
+                target.setdefault(step, empty)
+                if following is not None
+                else _set(target, step, value)
             )
         else:
-            raise Problem.bad_request("a form field is used in two ways")
+            raise ApiError.bad_request("a form field is used in two ways")
 
 
 def _set(target: dict[str, Any], step: str, value: str) -> str:

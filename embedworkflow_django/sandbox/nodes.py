@@ -21,7 +21,7 @@ DELAY_UNITS = {
 USER_VALUES = ("name", "email", "key", "time_zone")
 
 
-class NodeFailure(Exception):
+class NodeError(Exception):
     """A node cannot do its work; the message becomes the action's `failure_note`."""
 
 
@@ -60,7 +60,7 @@ def begin(action: records.Action, world: World) -> Outcome | Task:
     """Start a node's work; return its outcome, or the task that will have it.
 
     Raises:
-        NodeFailure: It cannot be done.
+        NodeError: It cannot be done.
     """
     start = BEGINNINGS.get(str(action.node.get("type")))
     # A type we have not heard of passes: the list of types is not public.
@@ -71,7 +71,7 @@ def delay_seconds(action: records.Action) -> float:
     """Return how long a Delay node waits, in seconds; 0 for every other type.
 
     Raises:
-        NodeFailure: Its number or its unit makes no sense.
+        NodeError: Its number or its unit makes no sense.
     """
     if action.node.get("type") != "Delay":
         return 0.0
@@ -81,7 +81,7 @@ def delay_seconds(action: records.Action) -> float:
     try:
         return max(0.0, float(number) * (factor or 0.0)) if factor else _unknown_unit(unit)
     except ValueError as error:
-        raise NodeFailure(f'delay_n "{number}" is not a number') from error
+        raise NodeError(f'delay_n "{number}" is not a number') from error
 
 
 def sources(action: records.Action) -> list[Mapping[str, Any]]:
@@ -102,7 +102,7 @@ def sources(action: records.Action) -> list[Mapping[str, Any]]:
 
 
 def _unknown_unit(unit: str) -> float:
-    raise NodeFailure(f'delay_unit "{unit}" is not one of {", ".join(DELAY_UNITS)}')
+    raise NodeError(f'delay_unit "{unit}" is not one of {", ".join(DELAY_UNITS)}')
 
 
 def _chosen(value: Any) -> Any:
@@ -112,13 +112,14 @@ def _chosen(value: Any) -> Any:
     return value
 
 
-def _condition(action: records.Action, world: World) -> Outcome:
-    given = action.node.get("conditions")
-    chosen = [entry for entry in given if isinstance(entry, dict)] if given else []
+def _condition(action: records.Action, _: World) -> Outcome:
+    node = action.node
     try:
-        held = conditions.hold(chosen, action.node.get("match_conditions"), sources(action))
-    except conditions.UnknownCondition as error:
-        raise NodeFailure(str(error)) from error
+        held = conditions.hold(
+            node.get("conditions"), node.get("match_conditions"), sources(action)
+        )
+    except conditions.UnknownConditionError as error:
+        raise NodeError(str(error)) from error
     return Outcome(result=held, log={"result": held})
 
 
@@ -145,7 +146,7 @@ def _custom_api_request(action: records.Action, world: World) -> Outcome | Task:
     wanted = str(action.node.get("action_type_id", ""))
     action_type = action.execution.account.action_types.get(wanted)
     if action_type is None and not action.node.get("url"):
-        raise NodeFailure(f'There is no action type "{wanted}"')
+        raise NodeError(f'There is no action type "{wanted}"')
     design = {**action.node, **(action_type.published if action_type else {})}
     if design.get("code") and not design.get("url"):
         return Outcome(log={"code": "JavaScript is not run by the sandbox"})
@@ -157,7 +158,9 @@ def _call(action: records.Action, world: World, design: Mapping[str, Any], *, me
     data = sources(action)
     url = placeholders.render(design.get("url"), data).strip()
     params = _pairs(design.get("params"), data)
-    headers = {"Content-Type": "application/json", **_pairs(design.get("headers"), data)}
+    headers = _pairs(design.get("headers"), data)
+    if "content-type" not in {name.lower() for name in headers}:
+        headers["Content-Type"] = "application/json"
     body: bytes | None = json.dumps(params).encode()
     if method in ("GET", "HEAD"):
         body = None
@@ -174,10 +177,10 @@ def _call(action: records.Action, world: World, design: Mapping[str, Any], *, me
     def send() -> Outcome:
         try:
             received = world.caller.call(call)
-        except outgoing.CallFailed as error:
-            raise NodeFailure(str(error)) from error
-        if not 200 <= received.status < 300:
-            raise NodeFailure(f"The server answered {received.status}")
+        except outgoing.CallError as error:
+            raise NodeError(str(error)) from error
+        if not received.is_success:
+            raise NodeError(f"The server answered {received.status}")
         return Outcome(
             data=_picked(received.json, schema, prefix), log={**log, "status": received.status}
         )

@@ -17,7 +17,7 @@ DEFAULT_TIMEOUT = 10.0
 BODY_LIMIT = 1_000_000
 
 
-class CallFailed(Exception):
+class CallError(Exception):
     """A call was refused by the sandbox or got no answer; the message becomes `failure_note`."""
 
 
@@ -39,6 +39,11 @@ class Received:
     body: bytes
 
     @property
+    def is_success(self) -> bool:
+        """Tell whether the status is one of the 2xx."""
+        return self.status // 100 == 2  # noqa: PLR2004  # the family's number
+
+    @property
     def json(self) -> Any:
         """Return the body read as JSON, or None when it is something else."""
         try:
@@ -55,9 +60,7 @@ class Caller:
         timeout: Seconds that a server may take.
     """
 
-    def __init__(
-        self, allow_hosts: Collection[str] = (), timeout: float = DEFAULT_TIMEOUT
-    ) -> None:
+    def __init__(self, allow_hosts: Collection[str] = (), timeout: float = DEFAULT_TIMEOUT) -> None:
         self.allow_hosts = allow_hosts
         self.timeout = timeout
 
@@ -65,7 +68,7 @@ class Caller:
         """Make the call; redirects are not followed.
 
         Raises:
-            CallFailed: The address is not allowed, or there was no answer.
+            CallError: The address is not allowed, or there was no answer.
         """
         connection, target = self._connection(call.url)
         try:
@@ -73,9 +76,9 @@ class Caller:
             response = connection.getresponse()
             return Received(response.status, response.read(BODY_LIMIT))
         except TimeoutError as error:
-            raise CallFailed(f"No answer within {self.timeout:g} seconds") from error
+            raise CallError(f"No answer within {self.timeout:g} seconds") from error
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise CallFailed(f"No answer: {error or type(error).__name__}") from error
+            raise CallError(f"No answer: {error or type(error).__name__}") from error
         finally:
             connection.close()
 
@@ -84,9 +87,9 @@ class Caller:
             parts = urlsplit(url)
             host, port = parts.hostname or "", parts.port
         except ValueError as error:
-            raise CallFailed(f"The URL cannot be read: {error}") from error
+            raise CallError(f"The URL cannot be read: {error}") from error
         if parts.scheme not in ("http", "https") or not host:
-            raise CallFailed(f'The URL "{url}" does not start with http:// or https:// and a host')
+            raise CallError(f'The URL "{url}" does not start with http:// or https:// and a host')
         self._refuse_strangers(host)
         kind = http.client.HTTPSConnection
         connection = (kind if parts.scheme == "https" else http.client.HTTPConnection)(
@@ -100,8 +103,8 @@ class Caller:
         try:
             found = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
         except OSError as error:
-            raise CallFailed(f"The host {host} is not known") from error
+            raise CallError(f"The host {host} is not known") from error
         if not all(ipaddress.ip_address(address).is_loopback for address in found):
-            raise CallFailed(
+            raise CallError(
                 f"Refused: {host} is not a loopback address. Allow it with --allow-host {host}"
             )

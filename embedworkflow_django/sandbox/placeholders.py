@@ -99,6 +99,7 @@ def _filled(expression: str, layers: list[Mapping[str, Any]]) -> str:
 
 
 def _literal(text: str, layers: list[Mapping[str, Any]]) -> Any:
-    if len(text) >= 2 and text[0] == text[-1] and text[0] in "'\"":
-        return text[1:-1]
+    quoted = re.fullmatch(r"""'(.*)'|"(.*)\"""", text, re.DOTALL)
+    if quoted:
+        return quoted[1] if quoted[2] is None else quoted[2]
     return text if re.fullmatch(r"-?\d+(\.\d+)?", text) else resolve(text, layers)

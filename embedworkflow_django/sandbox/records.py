@@ -95,9 +95,7 @@ class Shelf(Generic[R]):
         page = found[:limit]
         return Page(page[::-1] if ending_before is not None else page, len(found) > limit)
 
-    def _matching(
-        self, places: range, limit: int, where: Callable[[R], bool] | None
-    ) -> list[R]:
+    def _matching(self, places: range, limit: int, where: Callable[[R], bool] | None) -> list[R]:
         found: list[R] = []
         for place in places:
             record = self._by_id[self._ids[place]]

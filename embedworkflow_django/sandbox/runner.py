@@ -189,7 +189,7 @@ class Runner:
         note = ""
         try:
             outcome = task()
-        except nodes.NodeFailure as error:
+        except nodes.NodeError as error:
             note = str(error)
         except Exception as error:  # noqa: BLE001  # a mailer of the user's may raise anything
             note = f"{type(error).__name__}: {error}"
@@ -230,7 +230,7 @@ class Runner:
         execution.counts[records.IDLE] += 1
         try:
             seconds = nodes.delay_seconds(action) or IDLE_SECONDS
-        except nodes.NodeFailure as error:
+        except nodes.NodeError as error:
             self._fail(action, str(error), at)
             return
         action.scheduled_at = self._after(at, seconds)
@@ -241,7 +241,7 @@ class Runner:
         self._move(action, records.RUNNING)
         try:
             begun = nodes.begin(action, self._world)
-        except nodes.NodeFailure as error:
+        except nodes.NodeError as error:
             self._finish_later(action, None, str(error))
             return
         if isinstance(begun, nodes.Outcome):

@@ -1,4 +1,4 @@
-"""Serves the application over HTTP/1.1: one thread a connection, kept alive, lean enough to be fast.
+"""Serves the application over HTTP/1.1, a thread for every connection, lean enough to be fast.
 
 A general-purpose handler spends most of a call reading headers; this one reads exactly what the
 sandbox needs, and can do to a connection what faults ask for.
@@ -13,9 +13,10 @@ import select
 import socket
 import socketserver
 import struct
+import sys
 import threading
 import time
-from typing import IO
+from io import BufferedIOBase
 
 from . import application, messages
 
@@ -28,7 +29,7 @@ LOST_SECONDS = 60.0
 _ABORT = struct.pack("ii", 1, 0)
 
 
-class _Garbled(Exception):
+class _GarbledError(Exception):
     """What came in is not HTTP as we read it."""
 
 
@@ -46,7 +47,9 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, app: application.Application, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self, app: application.Application, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
         self.app = app
         self._connections: set[socket.socket] = set()
         self._guard = threading.Lock()
@@ -82,8 +85,6 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing when a caller hangs up; everything else is a bug and shows itself."""
-        import sys
-
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
@@ -112,7 +113,7 @@ class Connection(socketserver.StreamRequestHandler):
         try:
             while self._handle_one():
                 pass
-        except (OSError, _Garbled):
+        except (OSError, _GarbledError):
             return
 
     def _handle_one(self) -> bool:
@@ -125,7 +126,7 @@ class Connection(socketserver.StreamRequestHandler):
             if headers.get("expect", "").lower() == "100-continue":
                 self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             body = _read_body(self.rfile, headers)
-        except (_Garbled, ValueError):
+        except (_GarbledError, ValueError):
             self._send(messages.Answer.of(400, {"error": "bad request"}), close=True)
             return False
         if target.startswith("http://"):
@@ -162,7 +163,7 @@ class Connection(socketserver.StreamRequestHandler):
         select.select([self.connection], [], [], seconds)
 
 
-def _read_headers(stream: IO[bytes]) -> dict[str, str]:
+def _read_headers(stream: BufferedIOBase) -> dict[str, str]:
     headers: dict[str, str] = {}
     for _ in range(HEADERS_LIMIT):
         line = stream.readline(LINE_LIMIT)
@@ -170,30 +171,30 @@ def _read_headers(stream: IO[bytes]) -> dict[str, str]:
             return headers
         name, colon, value = line.decode("latin-1").partition(":")
         if not colon:
-            raise _Garbled("a header without a colon")
+            raise _GarbledError("a header without a colon")
         headers[name.lower()] = value.strip()
-    raise _Garbled("too many headers")
+    raise _GarbledError("too many headers")
 
 
-def _read_body(stream: IO[bytes], headers: dict[str, str]) -> bytes:
+def _read_body(stream: BufferedIOBase, headers: dict[str, str]) -> bytes:
     if headers.get("transfer-encoding", "").lower() == "chunked":
         return b"".join(iter(lambda: _read_chunk(stream), b""))
     return _exactly(stream, int(headers.get("content-length", "0")))
 
 
-def _read_chunk(stream: IO[bytes]) -> bytes:
+def _read_chunk(stream: BufferedIOBase) -> bytes:
     size = int(stream.readline(LINE_LIMIT).split(b";")[0], 16)
     chunk = _exactly(stream, size)
     stream.readline(LINE_LIMIT)
     return chunk
 
 
-def _exactly(stream: IO[bytes], size: int) -> bytes:
+def _exactly(stream: BufferedIOBase, size: int) -> bytes:
     if not 0 <= size <= BODY_LIMIT:
-        raise _Garbled("a body of no sensible size")
+        raise _GarbledError("a body of no sensible size")
     body = stream.read(size) if size else b""
     if len(body) < size:
-        raise _Garbled("the body broke off")
+        raise _GarbledError("the body broke off")
     return body
 
 

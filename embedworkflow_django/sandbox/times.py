@@ -39,9 +39,10 @@ def _spellings(second: int, zone: str) -> tuple[str, str, str]:
     name = local.tzname() or ""
     iso = local.strftime("%Y-%m-%dT%H:%M:%S")
     offset = "Z" if name == "UTC" else local.isoformat()[len(iso) :]
-    half = "am" if local.hour < 12 else "pm"
-    hour = local.hour % 12 or 12
-    text = f"{MONTHS[local.month - 1]} {local.day:02d}, {local.year} {hour:02d}:{local.minute:02d}"
+    afternoon, hour = divmod(local.hour, 12)
+    half = "pm" if afternoon else "am"
+    day = f"{MONTHS[local.month - 1]} {local.day:02d}, {local.year}"
+    text = f"{day} {hour or 12:02d}:{local.minute:02d}"
     return iso + offset, f"{text} {half} {name}", utc.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

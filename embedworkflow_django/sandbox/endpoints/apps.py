@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import answers, messages, records, times
+from embedworkflow_django.sandbox import answers, messages, records, times
+
 from .request import Reply, Request, Route
 
 #: Properties of an action type that have a draft beside the published value.
-DRAFTED = ("code", "form", "headers", "http_method", "icon", "params", "response_data_schema", "url")
+DRAFTED = (
+    "code",
+    "form",
+    "headers",
+    "http_method",
+    "icon",
+    "params",
+    "response_data_schema",
+    "url",
+)
 EMPTY: dict[str, Any] = {"form": [], "icon": {}, "response_data_schema": []}
 
 
@@ -97,7 +107,7 @@ def install(request: Request) -> Reply:
     """Install an app, whatever its name: the catalogue is not public."""
     identifier = request.required("app_identifier")
     if any(app.app_identifier == identifier for app in request.account.installed_apps):
-        raise messages.Problem.invalid(app_identifier="has already been taken")
+        raise messages.ApiError.invalid(app_identifier="has already been taken")
     app = records.InstalledApp(
         id=request.engine.new_id(), app_identifier=identifier, groups=request.given("groups", [])
     )
@@ -120,14 +130,14 @@ def update_installed_app(request: Request) -> Reply:
 def _connection(request: Request) -> records.AppConnection:
     found = request.record(request.account.app_connections)
     if request.text("user_key", found.user.key) != found.user.key:
-        raise messages.Problem.not_found()
+        raise messages.ApiError.not_found()
     return found
 
 
 def _config(request: Request) -> dict[str, Any]:
     config = request.body.get("config")
     if not isinstance(config, dict):
-        raise messages.Problem.invalid(config="must be an object")
+        raise messages.ApiError.invalid(config="must be an object")
     return config
 
 
@@ -135,7 +145,7 @@ def _app(request: Request) -> records.InstalledApp:
     for app in request.account.installed_apps:
         if app.app_identifier == request.params[0]:
             return app
-    raise messages.Problem.not_found()
+    raise messages.ApiError.not_found()
 
 
 def _change(request: Request, action_type: records.ActionType) -> None:

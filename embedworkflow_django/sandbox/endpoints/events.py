@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import answers, messages, records
+from embedworkflow_django.sandbox import answers, events, messages, records
+
 from .request import Reply, Request, Route
 
 FIELDS = ("title", "description", "icon", "groups", "data_input_schema")
@@ -12,18 +13,19 @@ FIELDS = ("title", "description", "icon", "groups", "data_input_schema")
 
 def fire(request: Request) -> Reply:
     """Start what listens to an event; the answer's shape is assumed."""
-    hashids, keys = request.given("workflow_hashids", []), request.given("workflow_keys", [])
+    hashids, keys = request.texts("workflow_hashids"), request.texts("workflow_keys")
+    everybody = messages.flag(request.given("all_workflows", False))
 
     def wanted(workflow: records.Workflow) -> bool:
         return not (hashids or keys) or workflow.hashid in hashids or workflow.key in keys
 
-    started = request.engine.trigger(
+    started = events.fire(
+        request.engine,
         request.account,
         request.required("event"),
         request.mapping("execution_data"),
-        user_key=request.text("user_key") or records.MAIN_USER,
+        user_key=None if everybody else request.text("user_key") or records.MAIN_USER,
         wanted=wanted,
-        all_users=messages.flag(request.given("all_workflows", False)),
     )
     return 201, {"collection": [answers.execution_summary(found) for found in started]}
 
@@ -32,7 +34,7 @@ def catch(request: Request) -> Reply:
     """Start what listens to the hook's trigger, with all of the body but `user_key` as data."""
     data = {name: value for name, value in request.body.items() if name != "user_key"}
     user_key = request.text("user_key") or records.MAIN_USER
-    started = request.engine.catch_hook(request.params[0], data, user_key=user_key)
+    started = events.catch_hook(request.engine, request.params[0], data, user_key=user_key)
     return 201, {"collection": [answers.execution_summary(found) for found in started]}
 
 
@@ -46,7 +48,7 @@ def index(request: Request) -> Reply:
 def create(request: Request) -> Reply:
     """Register an event."""
     event = request.required("event")
-    trigger = request.engine.add_trigger(request.account, event, **_fields(request))
+    trigger = events.add_trigger(request.engine, request.account, event, **_fields(request))
     return 201, answers.trigger(trigger, request.account)
 
 
@@ -75,7 +77,7 @@ def delete(request: Request) -> Reply:
 def _fields(request: Request) -> dict[str, Any]:
     schema = request.given("data_input_schema", [])
     if not isinstance(schema, list) or not all(isinstance(e, dict) for e in schema):
-        raise messages.Problem.invalid(data_input_schema="must be an array of objects")
+        raise messages.ApiError.invalid(data_input_schema="must be an array of objects")
     return {name: request.body[name] for name in FIELDS if request.body.get(name) is not None}
 
 

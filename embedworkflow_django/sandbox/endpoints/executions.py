@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import answers, records
+from embedworkflow_django.sandbox import answers, records
+
 from .request import Reply, Request, Route
 
 

@@ -9,7 +9,8 @@ import hmac
 import json
 from typing import Any
 
-from .. import answers, messages, records, times
+from embedworkflow_django.sandbox import answers, messages, records, times
+
 from .request import Reply, Request, Route
 
 TOKEN_SECONDS = 172_800
@@ -37,7 +38,7 @@ def upsert(request: Request) -> Reply:
     request.mapping("data")
     zone = request.given("time_zone")
     if zone is not None and not times.is_zone(zone):
-        raise messages.Problem.invalid(time_zone="is not a known time zone")
+        raise messages.ApiError.invalid(time_zone="is not a known time zone")
     changes = dict(request.body)
     if zone is None:
         changes.pop("time_zone", None)
@@ -49,7 +50,7 @@ def delete(request: Request) -> Reply:
     """Delete a user; `main` is the account's own and stays (assumed)."""
     user = _user(request)
     if user.key == records.MAIN_USER:
-        raise messages.Problem.invalid(key="is the account's own user")
+        raise messages.ApiError.invalid(key="is the account's own user")
     request.engine.delete_user(request.account, user)
     return 200, {"key": user.key, "object": "user", "deleted": True}
 
@@ -64,7 +65,7 @@ def token(request: Request) -> Reply:
         else next((user for user in request.account.users if user.id == user_id), None)
     )
     if user is None:
-        raise messages.Problem.not_found()
+        raise messages.ApiError.not_found()
     gid = f"gid://sandbox/User/{user.id}?expires_in={TOKEN_SECONDS}".encode()
     expires = dt.datetime.fromtimestamp(request.engine.clock.now() + TOKEN_SECONDS, dt.UTC)
     # Ruby's Marshal format for a text, the way a signed global id wraps it.
@@ -91,7 +92,7 @@ def update_account(request: Request) -> Reply:
     for name, value in changes.items():
         _check(name, value, settings[name])
     if changes.get("time_zone") is not None and not times.is_zone(changes["time_zone"]):
-        raise messages.Problem.invalid(time_zone="is not a known time zone")
+        raise messages.ApiError.invalid(time_zone="is not a known time zone")
     request.account.settings = {**settings, **changes}
     return 200, answers.account(request.account)
 
@@ -142,9 +143,9 @@ def _check(name: str, value: Any, current: Any) -> None:
     """Refuse a value of another kind than the one in force: arrays, objects and booleans."""
     for kind, sentence in ((list, "must be an array"), (dict, "must be an object")):
         if isinstance(current, kind) and not isinstance(value, kind):
-            raise messages.Problem.invalid(**{name: sentence})
+            raise messages.ApiError.invalid(**{name: sentence})
     if name.endswith("_schema") and not all(isinstance(entry, dict) for entry in value):
-        raise messages.Problem.invalid(**{name: "must be an array of objects"})
+        raise messages.ApiError.invalid(**{name: "must be an array of objects"})
 
 
 def _moment(request: Request, name: str, default: float) -> float:
@@ -154,7 +155,7 @@ def _moment(request: Request, name: str, default: float) -> float:
     try:
         moment = dt.datetime.fromisoformat(text)
     except ValueError:
-        raise messages.Problem.bad_request(f"{name} must be ISO 8601") from None
+        raise messages.ApiError.bad_request(f"{name} must be ISO 8601") from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
-from .. import engine as engines
-from .. import identifiers, messages, records
+from embedworkflow_django.sandbox import engine as engines
+from embedworkflow_django.sandbox import identifiers, messages, records
 
 DEFAULT_LIMIT = 25
 MAX_LIMIT = 100
@@ -41,65 +41,73 @@ class Request:
         """Return a given value that must be a text.
 
         Raises:
-            messages.Problem: 422, it is something else.
+            messages.ApiError: 422, it is something else.
         """
         value = self.given(name, default)
         if value is not None and not isinstance(value, str):
-            raise messages.Problem.invalid(**{name: "must be a string"})
+            raise messages.ApiError.invalid(**{name: "must be a string"})
         return value
 
     def required(self, name: str) -> str:
         """Return a text that must be given.
 
         Raises:
-            messages.Problem: 422, it is missing.
+            messages.ApiError: 422, it is missing.
         """
         value = self.text(name)
         if value is None or not value.strip():
-            raise messages.Problem.invalid(**{name: "can't be blank"})
+            raise messages.ApiError.invalid(**{name: "can't be blank"})
         return value
 
     def mapping(self, name: str) -> dict[str, Any]:
         """Return a given object, empty when there is none.
 
         Raises:
-            messages.Problem: 422, it is no object.
+            messages.ApiError: 422, it is no object.
         """
         value = self.given(name, {})
         if not isinstance(value, dict):
-            raise messages.Problem.invalid(**{name: "must be an object"})
+            raise messages.ApiError.invalid(**{name: "must be an object"})
         return value
 
     def user(self) -> records.User:
         """Return the user on whose behalf the call is made; `main` by default."""
         return self.engine.find_user(self.account, self.text("user_key", records.MAIN_USER))
 
-    def workflow(self) -> records.Workflow:
-        """Return the workflow that the path names, read as `id_type` says."""
+    def workflow(self, owner: str | None = records.MAIN_USER) -> records.Workflow:
+        """Return the workflow that the path names, read as `id_type` says.
+
+        Args:
+            owner: Key of its user unless `user_key` says otherwise; None is any.
+        """
+        return self._workflow(self.text("user_key", owner))
+
+    def any_workflow(self) -> records.Workflow:
+        """Return the workflow that the path names, whoever owns it and whatever `user_key` says."""
+        return self._workflow(None)
+
+    def _workflow(self, user_key: str | None) -> records.Workflow:
         id_type = self.text("id_type", "id") or "id"
         if id_type not in ID_TYPES:
-            raise messages.Problem.bad_request(f"id_type must be one of {', '.join(ID_TYPES)}")
+            raise messages.ApiError.bad_request(f"id_type must be one of {', '.join(ID_TYPES)}")
         return self.engine.find_workflow(
-            self.account,
-            self.params[0],
-            id_type=id_type,
-            user_key=self.text("user_key", records.MAIN_USER) or records.MAIN_USER,
+            self.account, self.params[0], id_type=id_type, user_key=user_key
         )
 
-    def expand(self) -> list[str]:
-        """Return what `expand` asks for."""
-        value = self.given("expand", [])
+    def texts(self, name: str) -> list[str]:
+        """Return a given list of texts; a single one counts as a list of one."""
+        value = self.given(name, [])
         return [str(entry) for entry in value] if isinstance(value, list) else [str(value)]
 
     def record(self, shelf: records.Shelf[R]) -> R:
         """Return the record that the path names.
 
         Raises:
-            engines.NotFound: There is none.
+            engines.NotFoundError: There is none.
         """
         found = shelf.get(self.params[0])
         if found is None:
-            raise engines.NotFound(self.params[0])
+            raise engines.NotFoundError(self.params[0])
         return found
 
     def page(
@@ -108,14 +116,14 @@ class Request:
         """Return the page that the call asks for.
 
         Raises:
-            messages.Problem: 400, a cursor or the limit makes no sense (assumed).
+            messages.ApiError: 400, a cursor or the limit makes no sense (assumed).
         """
         cursors = {name: self.text(name) for name in ("starting_after", "ending_before")}
         if all(cursors.values()):
-            raise messages.Problem.bad_request("send starting_after or ending_before, not both")
+            raise messages.ApiError.bad_request("send starting_after or ending_before, not both")
         for name, cursor in cursors.items():
             if cursor is not None and not identifiers.is_uuid(cursor):
-                raise messages.Problem.bad_request(f"{name} must be the id of an object")
+                raise messages.ApiError.bad_request(f"{name} must be the id of an object")
         return shelf.page(**cursors, limit=self._limit(), where=where)
 
     def _limit(self) -> int:
@@ -124,7 +132,7 @@ class Request:
         except (TypeError, ValueError):
             limit = 0
         if limit < 1:
-            raise messages.Problem.bad_request("limit must be a number from 1 to 100")
+            raise messages.ApiError.bad_request("limit must be a number from 1 to 100")
         return min(limit, MAX_LIMIT)
 
 

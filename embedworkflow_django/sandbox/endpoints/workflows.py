@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import answers, authoring, messages
+from embedworkflow_django.sandbox import answers, authoring, messages
+
 from .request import Reply, Request, Route
 
 BOOLEANS = ("on", "auto_clone_for_new_users", "is_template")
@@ -19,7 +20,7 @@ def index(request: Request) -> Reply:
         request.account.workflows,
         None if user_key is None else lambda workflow: workflow.user.key == user_key,
     )
-    expand = request.expand()
+    expand = request.texts("expand")
     forms = [answers.workflow_summary(w, request.account, expand) for w in page.records]
     return 200, answers.page(forms, page.has_more)
 
@@ -38,8 +39,8 @@ def retrieve(request: Request) -> Reply:
 
 
 def update(request: Request) -> Reply:
-    """Change a workflow; `name` is required (documented)."""
-    workflow = request.workflow()
+    """Change a workflow, anybody's; `name` is required (documented)."""
+    workflow = request.workflow(owner=None)
     request.required("name")
     authoring.update(request.engine, request.account, workflow, _fields(request))
     return 200, answers.workflow(workflow, request.account)
@@ -69,9 +70,9 @@ def discard_draft(request: Request) -> Reply:
 def clone(request: Request) -> Reply:
     """Copy a workflow for the user of `user_key`, whoever owns the original (assumed)."""
     user = request.user()
-    source = request.account.workflows.get(request.params[0]) or request.workflow()
+    source = request.any_workflow()
     copy = authoring.clone(request.engine, request.account, source, user)
-    return 201, answers.workflow_summary(copy, request.account, request.expand())
+    return 201, answers.workflow_summary(copy, request.account, request.texts("expand"))
 
 
 def execute(request: Request) -> Reply:
@@ -87,9 +88,7 @@ def activities(request: Request) -> Reply:
     """List the actions of one workflow; a legacy of the SDK, whose answer is not known."""
     workflows = request.account.workflows
     wanted = [w for w in workflows if request.params[0] in (w.hashid, w.key, w.id)]
-    page = request.page(
-        request.account.actions, lambda action: action.execution.workflow in wanted
-    )
+    page = request.page(request.account.actions, lambda action: action.execution.workflow in wanted)
     return 200, answers.page([answers.action(found) for found in page.records], page.has_more)
 
 
@@ -102,7 +101,7 @@ def _fields(request: Request) -> dict[str, Any]:
     for name in ("name", "key", "details", "event_trigger_draft", "match_conditions_draft"):
         request.text(name)
     if fields.get("groups") is not None and not isinstance(fields["groups"], list):
-        raise messages.Problem.invalid(groups="must be an array")
+        raise messages.ApiError.invalid(groups="must be an array")
     return fields
 
 
@@ -118,4 +117,3 @@ ROUTES = [
     Route("POST", "workflows/*/execute", execute, "documented"),
     Route("GET", "workflows/*/activities", activities, "sdk"),
 ]
-
