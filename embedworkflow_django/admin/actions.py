@@ -182,8 +182,8 @@ class VerbsMixin(_ModelAdmin):
     ) -> HttpResponse:
         done, refused = self.perform(request, verb, [execution.pk], **arguments)
         self._report(request, verb, done, refused)
-        shown = done[0] if done else execution
-        return HttpResponseRedirect(self._with_filters(request, self._url("change", shown.pk)))
+        result = done[0] if done else execution
+        return HttpResponseRedirect(self._with_filters(request, self._url("change", result.pk)))
 
     # Both
 
@@ -295,6 +295,7 @@ class VerbsMixin(_ModelAdmin):
         return request.get_full_path()
 
     def _page(self, request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+        context["noted"] = any(row["obstacle"] for row in context.get("rows", ()))
         request.current_app = self.admin_site.name  # type: ignore[attr-defined]
         return TemplateResponse(
             request,

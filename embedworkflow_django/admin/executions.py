@@ -13,8 +13,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ..models import Execution
@@ -39,7 +41,7 @@ class ExecutionAdminMixin(VerbsMixin):
         "source_link",
         "progress_bar",
         "for_whom",
-        "created_at",
+        "created",
         "duration",
     )
     list_display_links = ("workflow",)
@@ -140,10 +142,26 @@ class ExecutionAdminMixin(VerbsMixin):
         account = execution.account if execution.account != "default" else ""
         return presentation.join((execution.user_key, account), separator=", ")
 
+    @admin.display(description=_("created"))
+    def created(self, execution: Execution) -> SafeString:
+        """Return when it was created, on one line."""
+        local = presentation.local(execution.created_at)
+        return format_html(
+            '<span class="ewf-line" title="{}">{}</span>',
+            presentation.timestamp(execution.created_at),
+            date_format(local, "SHORT_DATETIME_FORMAT"),
+        )
+
     @admin.display(description=_("duration"))
-    def duration(self, execution: Execution) -> str:
-        """Return how long it took, or has taken so far."""
-        return presentation.duration(execution)
+    def duration(self, execution: Execution) -> SafeString:
+        """Return how long it took, or, more quietly, has taken so far."""
+        now = timezone.now()
+        return format_html(
+            '<span class="{}" title="{}">{}</span>',
+            "ewf-line" if execution.is_final else "ewf-line ewf-quiet",
+            presentation.duration(execution, now),
+            presentation.elapsed(execution, now),
+        )
 
     # The page
 
@@ -172,7 +190,7 @@ class ExecutionAdminMixin(VerbsMixin):
         links = sources.SourceLinks(self.admin_site, request)
         unredacted = self.may_see_data(request, execution)
         context = {
-            "title": execution.workflow,
+            "title": _title(execution),
             "original": execution,
             "refused_accounts": self._alerts(request),
             "buttons": self.buttons(request, execution),
@@ -183,6 +201,13 @@ class ExecutionAdminMixin(VerbsMixin):
             **(extra_context or {}),
         }
         return self._page(request, "change_form.html", context)
+
+
+def _title(execution: Execution) -> str:
+    if not execution.source_type:
+        return execution.workflow
+    about = {"workflow": execution.workflow, "source": sources.title(execution)}
+    return gettext("%(workflow)s for %(source)s") % about
 
 
 @admin.register(Execution)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from .. import conf
@@ -44,8 +43,7 @@ def hint(execution: Execution, now: datetime) -> str:
 
 
 def _when(moment: datetime, now: datetime) -> str:
-    local = timezone.localtime(moment) if timezone.is_aware(moment) else moment
-    return f"{date_format(local, 'DATETIME_FORMAT')} ({presentation.moment(moment, now)})"
+    return f"{presentation.timestamp(moment)} ({presentation.moment(moment, now)})"
 
 
 def _queued(execution: Execution, now: datetime) -> Iterator[str]:

@@ -55,13 +55,13 @@ def _known(facts: Iterator[tuple[Any, Any]]) -> Facts:
 
 def _asked(execution: Execution, links: sources.SourceLinks) -> Iterator[tuple[Any, Any]]:
     yield _("Workflow"), execution.workflow
-    yield _("Read as"), execution.id_type
+    yield _("Identified by"), execution.id_type
     yield _("Account"), execution.account
     yield _("User key"), execution.user_key
     yield _("Source"), _source(execution, links)
     yield _("Trigger"), execution.trigger
-    yield _("Created"), execution.created_at
-    yield _("To be started"), execution.run_at
+    yield _("Created"), presentation.timestamp(execution.created_at)
+    yield _("To be started"), presentation.timestamp(execution.run_at)
     yield _("Idempotency key"), execution.key_sent
 
 
@@ -76,11 +76,11 @@ def _source(execution: Execution, links: sources.SourceLinks) -> Any:
 
 def _happened(execution: Execution, now: datetime) -> Iterator[tuple[Any, Any]]:
     yield _("Attempts"), execution.attempts or ""
-    yield _("First sent"), execution.sent_at
-    yield _("Confirmed"), execution.dispatched_at
-    yield _("Last answer"), execution.synced_at
-    yield _("Finished"), execution.finished_at
-    yield _("Stop asked for"), execution.stop_requested_at
+    yield _("First sent"), presentation.timestamp(execution.sent_at)
+    yield _("Confirmed"), presentation.timestamp(execution.dispatched_at)
+    yield _("Last answer"), presentation.timestamp(execution.synced_at)
+    yield _("Finished"), presentation.timestamp(execution.finished_at)
+    yield _("Stop asked for"), presentation.timestamp(execution.stop_requested_at)
     yield _("Duration"), presentation.duration(execution, now)
     yield _("Remote id"), execution.remote_id
     yield _("Remote name"), execution.name
@@ -103,11 +103,11 @@ def _documents(execution: Execution, *, unredacted: bool) -> Iterator[tuple[Any,
 def _event(event: ExecutionEvent, *, unredacted: bool) -> dict[str, Any]:
     detail = event.detail if isinstance(event.detail, dict) else {"detail": event.detail}
     return {
-        "at": event.at,
+        "at": presentation.timestamp(event.at),
         "source": event.get_source_display(),
         "badge": presentation.badge(event.status),
         "detail": [
-            (name, value if isinstance(value, str) else presentation.pretty(value, unredacted=True))
+            (name.replace("_", " "), value if isinstance(value, str) else presentation.pretty(value, unredacted=True))
             for name, value in presentation.shown(detail, unredacted=unredacted).items()
         ],
     }

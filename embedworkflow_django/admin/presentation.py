@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
@@ -74,7 +75,7 @@ def bar(execution: Execution) -> SafeString:
     if not total:
         return format_html('<span class="ewf-quiet">{}</span>', "–")
     return format_html(
-        '<span class="ewf-progress" title="{0}"><svg class="ewf-bar" viewBox="0 0 100 8" width="72"'
+        '<span class="ewf-progress" title="{0}"><svg class="ewf-bar" viewBox="0 0 100 8" width="56"'
         ' height="8" preserveAspectRatio="none" role="img" aria-label="{0}">{1}</svg> '
         '<span class="ewf-number">{2}</span></span>',
         ", ".join(f"{count} {label}" for _name, label, count in parts)
@@ -112,15 +113,30 @@ def words(duration: timedelta) -> str:
     return _("%(d)d d %(h)d h") % {"d": days, "h": hours}
 
 
-def duration(execution: Execution, now: datetime | None = None) -> str:
-    """Return how long an execution took from its creation on, or has taken so far."""
+def elapsed(execution: Execution, now: datetime) -> str:
+    """Return how long an execution took from its creation on, or has taken until now."""
     if execution.finished_at is not None:
         return words(execution.finished_at - execution.created_at)
+    return "–" if execution.is_final else words(now - execution.created_at)
+
+
+def duration(execution: Execution, now: datetime) -> str:
+    """Return how long an execution took; if it has not ended, that this is not all."""
     if execution.is_final:
-        return "–"
-    return _("%(duration)s so far") % {
-        "duration": words((now or timezone.now()) - execution.created_at)
-    }
+        return elapsed(execution, now)
+    return _("%(duration)s so far") % {"duration": elapsed(execution, now)}
+
+
+def local(when: datetime) -> datetime:
+    """Return a point in time in the viewer's time zone, if it has any."""
+    return timezone.localtime(when) if timezone.is_aware(when) else when
+
+
+def timestamp(when: datetime | None) -> str:
+    """Return a point in time to the second, in the viewer's time zone; empty for none."""
+    if when is None:
+        return ""
+    return f"{date_format(local(when), 'DATE_FORMAT')}, {local(when):%H:%M:%S}"
 
 
 def moment(when: datetime | None, now: datetime) -> str:

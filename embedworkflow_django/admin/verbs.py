@@ -13,6 +13,9 @@ from .. import services
 from ..models import Execution, Status
 
 
+_UNDECIDED = _("Nobody knows whether it started; resolve it first.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Verb:
     """Something that an operator may do to an execution.
@@ -51,8 +54,10 @@ def _unrefreshable(execution: Execution) -> Any:
 
 
 def _unrepeatable(execution: Execution) -> Any:
-    if execution.is_final or execution.status in (Status.UNKNOWN, Status.UNCONFIRMED):
+    if execution.is_final or execution.status == Status.UNKNOWN:
         return ""
+    if execution.status == Status.UNCONFIRMED:
+        return _UNDECIDED
     return _("It has not ended yet: running it again starts a second one beside it.")
 
 
@@ -68,7 +73,7 @@ def _unstoppable(execution: Execution) -> Any:
     if execution.is_final:
         return _("It has ended already.")
     if execution.status == Status.UNCONFIRMED:
-        return _("Nobody knows whether it started; resolve it first.")
+        return _UNDECIDED
     if execution.status == Status.QUEUED:
         return _uncancelable(execution) or _("It has not been sent; cancel it instead.")
     return _("A stop was asked for already.") if execution.stop_requested_at else ""
