@@ -6,6 +6,7 @@ import inspect
 from importlib import import_module
 
 import pytest
+from asgiref.sync import iscoroutinefunction
 
 import embedworkflow_django
 from embedworkflow_django import exceptions, services, signals, triggers
@@ -133,7 +134,7 @@ def test_each_verb_has_an_async_twin_with_the_same_arguments(verb):
     """``aexecute`` takes what ``execute`` takes, and so on."""
     twin = getattr(services, f"a{verb.__name__}")
 
-    assert inspect.iscoroutinefunction(twin)
+    assert iscoroutinefunction(twin)
     assert _signature(verb) == _signature(twin)
 
 
