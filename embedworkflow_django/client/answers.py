@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from .payloads import Payload
 MAX_RETRY_AFTER = 86_400.0
 _MAX_TEXT = 4 * exceptions.MAX_BODY + 1_000
 _SECONDS = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
+Problem = tuple[type[exceptions.APIError], str]
 _P = TypeVar("_P", bound=Payload)
 
 _ERRORS: dict[int, type[exceptions.APIError]] = {
@@ -54,25 +55,29 @@ class Answer:
         headers: The answer's headers; their names are case-insensitive.
         content: The answer's body, decoded from its transfer's encodings.
         secret: The key, to keep it out of the errors.
+        broken: Why the body is not whole; None if it is.
     """
 
     method: str
     path: str
     status_code: int
-    headers: Mapping[str, str]
-    content: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    content: bytes = field(repr=False)
     secret: SecretKey
+    broken: Problem | None
 
     def raise_for_status(self) -> None:
-        """Do nothing if the answer is a success.
+        """Do nothing if the answer is a whole success.
 
         Raises:
-            APIError: the class that the status stands for.
+            APIError: the class that the status stands for, which counts for more than a body that
+                did not arrive; or what became of that body.
         """
-        if 200 <= self.status_code < 300:  # noqa: PLR2004
-            return
-        kind = _ERRORS.get(self.status_code) or _ERRORS_BY_CLASS.get(self.status_code // 100)
-        raise self.error(kind or exceptions.InvalidAnswer, self._words())
+        if not 200 <= self.status_code < 300:  # noqa: PLR2004
+            kind = _ERRORS.get(self.status_code) or _ERRORS_BY_CLASS.get(self.status_code // 100)
+            raise self.error(kind or exceptions.InvalidAnswer, self._words())
+        if self.broken:
+            raise self.error(*self.broken)
 
     def json(self) -> Any:
         """Return what the body says; None if it is empty.
@@ -143,6 +148,8 @@ class Answer:
             return payload.from_json(raw)
         except ValueError as error:
             problem = str(error)
+        # Whoever is shown this frame's locals need not see what the server said.
+        del raw
         raise self.error(exceptions.InvalidAnswer, problem)
 
     def _words(self) -> str:

@@ -28,7 +28,7 @@ from urllib3.exceptions import (
 
 from embedworkflow_django import __version__, exceptions
 
-from .answers import Answer
+from .answers import Answer, Problem
 from .connection import TimedAdapter
 from .credentials import BearerAuth, SecretKey
 
@@ -48,7 +48,6 @@ _IDEMPOTENCY_KEY = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")
 
 Identifier = str | UUID
 Query = list[tuple[str, str]]
-Problem = tuple[type[exceptions.APIError], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,24 +193,20 @@ class Transport:
     def _read(self, response: requests.Response, method: str, path: str, ends: float) -> Answer:
         content = bytearray()
         try:
-            problem = self._fill(content, response, ends)
+            broken = self._fill(content, response, ends)
         except _FAILURES as error:
-            problem = _broken_off(error)
+            broken = _broken_off(error)
         finally:
             response.close()
-        answer = Answer(
+        return Answer(
             method=method,
             path=path,
             status_code=response.status_code,
             headers=response.headers,
             content=bytes(content),
             secret=self._secret,
+            broken=broken,
         )
-        # A status that says what went wrong counts for more than a body that does not arrive.
-        answer.raise_for_status()
-        if problem:
-            raise answer.error(*problem)
-        return answer
 
     def _fill(self, content: bytearray, response: requests.Response, ends: float) -> Problem | None:
         for chunk in response.iter_content(_CHUNK):
