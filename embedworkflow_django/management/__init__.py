@@ -1,0 +1,1 @@
+"""The commands: what is done by hand, by cron and by process managers."""

@@ -1,0 +1,177 @@
+"""``embedworkflow_prune``: deletes finished executions, or their data, once they are old.
+
+Exit codes: 0; 1 when no age is given, or an argument makes no sense.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.core.management import BaseCommand, CommandError, CommandParser
+from django.db.models import ProtectedError, Q, QuerySet, RestrictedError
+from django.utils import timezone
+
+from ... import conf
+from ...models import FINAL, Execution
+from .. import arguments
+
+_DATA: dict[str, Any] = {
+    "execution_data": {},
+    "log": None,
+    "raw": None,
+    "stats": None,
+    "template": None,
+}
+# Older than any execution, and still a date.
+_LONGEST = timedelta(days=50 * 365)
+_HAS_DATA = ~Q(execution_data={}) | Q(
+    *((f"{name}__isnull", False) for name, value in _DATA.items() if value is None),
+    _connector=Q.OR,
+)
+
+
+class Command(BaseCommand):
+    """Delete what is old."""
+
+    help = (
+        "Delete executions that have been finished for long, and their events, in batches. What "
+        "is not final, or not announced to execution_finished's receivers yet, is never touched. "
+        "Exit code: 0, or 1 when no age is known."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the options."""
+        parser.add_argument(
+            "--older-than",
+            type=arguments.days,
+            metavar="DAYS",
+            help="How long an execution must have been finished: days, or with another unit, "
+            "as 12h. Default: the setting RETENTION.",
+        )
+        parser.add_argument(
+            "--status",
+            action="append",
+            choices=sorted(FINAL),
+            help="Only those of this status; repeatable. Default: every final one.",
+        )
+        parser.add_argument(
+            "--data-only",
+            action="store_true",
+            help="Keep the rows, empty their data, log, stats, template and raw answer. "
+            "Run again, they would start with empty data. Default: delete the rows.",
+        )
+        parser.add_argument("--dry-run", action="store_true", help="Only count. Default: do it.")
+        parser.add_argument(
+            "--batch-size",
+            type=arguments.count,
+            default=1000,
+            metavar="ROWS",
+            help="Rows in one transaction. Default: %(default)s.",
+        )
+        parser.add_argument(
+            "--database",
+            action="append",
+            metavar="ALIAS",
+            help="Database to prune; repeatable. Default: all that hold executions.",
+        )
+
+    def handle(
+        self,
+        *,
+        older_than: timedelta | None,
+        status: list[str] | None,
+        data_only: bool,
+        dry_run: bool,
+        batch_size: int,
+        database: list[str] | None,
+        **_options: Any,
+    ) -> None:
+        """Delete what is old; see the class's ``help``.
+
+        Args:
+            older_than: How long an execution must have been finished.
+            status: Only those of these statuses.
+            data_only: Whether to keep the rows and empty their data.
+            dry_run: Whether to count only.
+            batch_size: Rows in one transaction.
+            database: The databases' aliases.
+
+        Raises:
+            CommandError: No age is known, or a database makes no sense.
+        """
+        before = timezone.now() - min(_age(older_than), _LONGEST)
+        prune = _scrub if data_only else _delete
+        verb = f"{'would be ' if dry_run else ''}{'scrubbed' if data_only else 'deleted'}"
+        for alias in arguments.databases(database):
+            rows = prunable(alias, before, status or sorted(FINAL))
+            if data_only:
+                rows = rows.filter(_HAS_DATA)
+            done = kept = 0
+            for number, ids in enumerate(_batches(rows, batch_size), start=1):
+                pruned = len(ids) if dry_run else prune(rows, ids)
+                done, kept = done + pruned, kept + len(ids) - pruned
+                if number % 10 == 0:
+                    self.stdout.write(f"{alias}: {done:,} {verb} so far")
+            self.stdout.write(f"{alias}: {done:,} {verb}")
+            if kept:
+                self.stdout.write(f"{alias}: {kept:,} kept, for other rows need them")
+
+
+def _age(older_than: timedelta | None) -> timedelta:
+    age = conf.settings.retention if older_than is None else older_than
+    if age is None:
+        raise CommandError(
+            f"Say how old: --older-than DAYS, or {conf.place('RETENTION')} in the settings."
+        )
+    return age
+
+
+def prunable(alias: str, before: datetime, statuses: list[str]) -> QuerySet[Execution]:
+    """Return the executions that were finished, announced and at rest before a time.
+
+    Args:
+        alias: The database's alias.
+        before: The time.
+        statuses: The final statuses that are meant.
+    """
+    # Ids grow with the time, so that only the old end of the table is read.
+    bound = uuid.UUID(int=int(before.timestamp() * 1000) << 80)
+    return Execution.objects.using(alias).filter(
+        pk__lt=bound,
+        status__in=statuses,
+        finished_at__lt=before,
+        announced_at__isnull=False,
+        due_at__isnull=True,
+    )
+
+
+def _batches(rows: QuerySet[Execution], size: int) -> Iterator[list[uuid.UUID]]:
+    last = uuid.UUID(int=0)
+    while True:
+        # The ids first: MySQL deletes by no subquery that has a limit.
+        after = rows.filter(pk__gt=last).order_by("pk")
+        ids = list(after.values_list("pk", flat=True)[:size])
+        if ids:
+            yield ids
+            last = ids[-1]
+        if len(ids) < size:
+            return
+
+
+def _scrub(rows: QuerySet[Execution], ids: list[uuid.UUID]) -> int:
+    return rows.filter(pk__in=ids).update(**_DATA)
+
+
+def _delete(rows: QuerySet[Execution], ids: list[uuid.UUID]) -> int:
+    """Delete rows but for those that a project's own foreign keys protect; return how many."""
+    try:
+        _, deleted = rows.filter(pk__in=ids).only("pk").delete()
+    except (ProtectedError, RestrictedError):
+        if len(ids) == 1:
+            return 0
+        half = len(ids) // 2
+        return _delete(rows, ids[:half]) + _delete(rows, ids[half:])
+    return deleted.get(Execution._meta.label, 0)

@@ -1,0 +1,165 @@
+"""``embedworkflow_sync``: asks the API about executions now, without waiting for their turn.
+
+Exit codes: 0 when all were made due (and asked after, without ``--no-wait``); 1 when interrupted,
+or the arguments make no sense.
+"""
+
+from __future__ import annotations
+
+import argparse
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.management import BaseCommand, CommandError, CommandParser
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from ... import worker
+from ...models import Execution
+from .. import arguments, interruption
+from .embedworkflow_worker import summary
+
+
+class Command(BaseCommand):
+    """Ask after executions at once."""
+
+    help = (
+        "Make active executions due now and ask the API about them, in batches. What else is due "
+        "is done on the way. Exit code: 0 when all were asked after, 1 when interrupted."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the options."""
+        parser.add_argument(
+            "ids",
+            nargs="*",
+            type=_id,
+            metavar="ID",
+            help="Executions to ask after, final ones too. Default: all that are active.",
+        )
+        parser.add_argument("--workflow", help="Only executions of this workflow. Default: all.")
+        parser.add_argument("--account", help="Only executions of this account. Default: all.")
+        parser.add_argument(
+            "--all",
+            action="store_true",
+            help="Ask about final executions too, once more. Default: only active ones.",
+        )
+        parser.add_argument(
+            "--no-wait",
+            action="store_false",
+            dest="wait",
+            help="Only make them due; whoever dispatches asks. Default: ask, and wait for it.",
+        )
+        parser.add_argument(
+            "--batch-size",
+            type=arguments.count,
+            default=500,
+            metavar="ROWS",
+            help="Executions made due at once. Default: %(default)s.",
+        )
+        parser.add_argument(
+            "--database",
+            action="append",
+            metavar="ALIAS",
+            help="Database to work on; repeatable. Default: all that hold executions.",
+        )
+
+    def handle(
+        self,
+        *,
+        ids: list[uuid.UUID],
+        workflow: str | None,
+        account: str | None,
+        all: bool,  # noqa: A002 - the option's name
+        wait: bool,
+        batch_size: int,
+        database: list[str] | None,
+        **_options: Any,
+    ) -> None:
+        """Make executions due, and ask after them; see the class's ``help``.
+
+        Args:
+            ids: Executions to ask after; all that match the rest if empty.
+            workflow: Only executions of this workflow.
+            account: Only executions of this account.
+            all: Whether final ones are asked after too.
+            wait: Whether to ask here and now.
+            batch_size: Executions made due at once.
+            database: The databases' aliases.
+
+        Raises:
+            CommandError: An argument makes no sense, or a signal came.
+        """
+        where = Q(pk__in=ids) if ids else Q()
+        where &= Q(workflow=workflow) if workflow else Q()
+        where &= Q(account=account) if account else Q()
+        self._stopping = False
+        self._worker: worker.Worker | None = None
+        self.counts: Counter[str] = Counter()
+        made_due = 0
+        with interruption.handled(self._stop, self._stop_at_once):
+            for alias in arguments.databases(database):
+                rows = Execution.objects.using(alias).filter(where)
+                for number in self._made_due(rows, final=all or bool(ids), size=batch_size):
+                    made_due += number
+                    if wait:
+                        self._ask(alias)
+                    self.stdout.write(f"{made_due:,} made due{self._outcome(wait)}")
+        if not made_due:
+            self.stdout.write("There is nothing to ask the API about.")
+        if self._stopping:
+            raise CommandError("Interrupted.")
+
+    def _made_due(self, rows: QuerySet[Execution], *, final: bool, size: int) -> Iterator[int]:
+        """Make rows due batch by batch; yield how many of each."""
+        now, last = timezone.now(), uuid.UUID(int=0)
+        rows = rows.filter(askable(final=final))
+        while not self._stopping:
+            ids = list(rows.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:size])
+            if not ids:
+                break
+            last = ids[-1]
+            # Not one that somebody is just asking about.
+            free = rows.filter(Q(claim="") | Q(due_at__lte=now), pk__in=ids)
+            yield free.update(due_at=now, claim="", polls=0, misses=0)
+
+    def _ask(self, alias: str) -> None:
+        self._worker = once = worker.Worker(aliases=[alias])
+        once.run_until_idle()
+        self.counts += once.counts
+
+    def _outcome(self, wait: bool) -> str:
+        return f": {summary(self.counts)}" if wait else ""
+
+    def _stop(self) -> None:
+        self._stopping = True
+        if self._worker:
+            self._worker.stop()
+
+    def _stop_at_once(self) -> None:
+        if self._worker:
+            self._worker.stop(now=True)
+
+
+def askable(*, final: bool) -> Q:
+    """Return the condition of the rows that the API can be asked about.
+
+    Args:
+        final: Whether those are meant whose end is known and announced.
+    """
+    status = Execution.Status
+    known = Q(status__in=[status.RUNNING, status.UPCOMING]) | Q(
+        status=status.UNKNOWN, due_at__isnull=False
+    )
+    if final:
+        known |= Q(announced_at__isnull=False) | Q(status=status.UNKNOWN)
+    return known & Q(remote_id__isnull=False)
+
+
+def _id(text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no id of an execution.") from None

@@ -1,0 +1,124 @@
+"""``embedworkflow_worker``: delivers what is queued and asks after what runs, until stopped.
+
+Exit codes: 0 after everything in flight was finished; 1 when a second signal left some of it to
+its lease, or the arguments make no sense.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from contextlib import suppress
+from typing import Any
+
+from django.core.management import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError, InterfaceError
+
+from ... import conf, worker
+from ...models import Execution
+from .. import arguments, interruption
+
+logger = logging.getLogger("embedworkflow_django")
+
+
+class Command(BaseCommand):
+    """Run a worker."""
+
+    help = (
+        "Deliver queued executions and ask after running ones. Any number of workers may run, on "
+        "any machines. The first SIGTERM or Ctrl-C finishes what is in flight, a second one "
+        "leaves it to be done again by others. Exit code: 0 when all was finished, else 1."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the options."""
+        parser.add_argument(
+            "--once",
+            action="store_true",
+            help="Do what is due at the start, and end; for cron. Default: go on until stopped.",
+        )
+        parser.add_argument(
+            "--concurrency",
+            type=arguments.count,
+            metavar="CALLS",
+            help="Calls in flight at once. Default: the setting CONCURRENCY "
+            f"({conf.DEFAULTS['CONCURRENCY']} unless set).",
+        )
+        parser.add_argument(
+            "--interval",
+            type=arguments.positive_seconds,
+            default=1.0,
+            metavar="SECONDS",
+            help="Longest time between two looks at a database. Default: %(default)s.",
+        )
+        parser.add_argument(
+            "--database",
+            action="append",
+            metavar="ALIAS",
+            help="Database to work on; repeatable. Default: all that hold executions.",
+        )
+
+    def handle(
+        self,
+        *,
+        once: bool,
+        concurrency: int | None,
+        interval: float,
+        database: list[str] | None,
+        **_options: Any,
+    ) -> None:
+        """Run the worker; see the class's ``help``.
+
+        Args:
+            once: Whether to end when what was due at the start is done.
+            concurrency: Calls in flight at once.
+            interval: Longest time between two looks at a database, in seconds.
+            database: The databases' aliases.
+
+        Raises:
+            CommandError: A database cannot be worked on, or a second signal came.
+        """
+        aliases = arguments.databases(database)
+        for alias in aliases:
+            _require_table(alias)
+        self._worker = worker.Worker(aliases=aliases, concurrency=concurrency, interval=interval)
+        self._in_haste = False
+        self._say(f"Working on {', '.join(aliases)}, {self._worker.concurrency} calls at once.")
+        with interruption.handled(self._stop, self._stop_at_once):
+            if once:
+                self._worker.run_until_idle()
+            else:
+                self._worker.run()
+        self._say(f"Stopped: {summary(self._worker.counts)}.", counts=dict(self._worker.counts))
+        if self._in_haste:
+            raise CommandError("What was in flight is left to its lease, and done again by others.")
+
+    def _stop(self) -> None:
+        self._worker.stop()
+        self._say("Finishing what is in flight; a second signal stops at once.")
+
+    def _stop_at_once(self) -> None:
+        self._in_haste = True
+        self._worker.stop(now=True)
+
+    def _say(self, text: str, **extra: object) -> None:
+        logger.info(text, extra=extra)
+        # A signal handler may interrupt the very same stream, which then refuses.
+        with suppress(RuntimeError):
+            self.stdout.write(text)
+            self.stdout.flush()
+
+
+def summary(counts: Counter[str]) -> str:
+    """Return what a worker has recorded as a phrase, such as ``3 delivered, 1 retried``."""
+    return ", ".join(f"{number:,} {outcome}" for outcome, number in counts.items()) or "nothing due"
+
+
+def _require_table(alias: str) -> None:
+    try:
+        Execution.objects.using(alias).exists()
+    except (DatabaseError, InterfaceError) as error:
+        raise CommandError(
+            f"The executions in database {alias!r} cannot be read: {str(error).strip()} "
+            "If its tables are missing, run: manage.py migrate"
+        ) from None
