@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import random
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import IntegrityError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -16,14 +17,13 @@ from .mirror import Change, change
 from .models import Execution, ExecutionEvent, Status
 from .outbox import Claimed
 
-logger = logging.getLogger("embedworkflow_django")
-
 DELIVERY = ExecutionEvent.Source.DELIVERY
 # The API keeps an idempotency key for 24 hours (API page, section 3); an hour is left for clocks.
 KEY_LIFETIME = timedelta(hours=23)
 KEY_WITHOUT_END = "life-"
 BACKOFF = timedelta(seconds=1)
 BACKOFF_CAP = timedelta(hours=1)
+REFUSED = "answer refused"
 _LARGEST_EXPONENT = 16
 
 
@@ -125,19 +125,28 @@ def judge(claimed: Claimed, error: APIError, now: datetime) -> Change:
     return change(row, values, source=DELIVERY, outcome=outcome, detail=detail)
 
 
-def refused_answer(claimed: Claimed, change: Change, now: datetime) -> Change:
-    """Return the change of a row whose answer named an execution that is another row's.
+def refused_answer(claimed: Claimed, change: Change, error: Exception, now: datetime) -> Change:
+    """Return the change of a row whose answer the database refuses to store.
 
     Args:
         claimed: The row.
-        change: What would have been written.
+        change: What could not be written.
+        error: What the database said.
         now: The time.
     """
-    error = InvalidAnswer(
-        _("The API answered with execution %(id)s, which already belongs to another row.")
-        % {"id": change.values["remote_id"]}
-    )
-    return judge(claimed, error, now)
+    remote_id = change.values.get("remote_id")
+    if remote_id and isinstance(error, IntegrityError):
+        words = _("The API answered with execution %s, which already belongs to another row.")
+        refusal = InvalidAnswer(words % remote_id)
+    else:
+        refusal = InvalidAnswer(_("The API's answer cannot be stored: %s") % error)
+    judged = judge(claimed, refusal, now) if change.source == DELIVERY else None
+    return replace(judged or _left_alone(change, refusal, now), outcome=REFUSED)
+
+
+def _left_alone(change: Change, refusal: InvalidAnswer, now: datetime) -> Change:
+    values = {"claim": "", "due_at": now + BACKOFF_CAP, "last_error": str(refusal)}
+    return mirror.change(change.execution, values, source=change.source, outcome=REFUSED)
 
 
 def not_sent(claimed: Claimed, now: datetime, *, reason: str = "") -> Change:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -46,8 +47,6 @@ STATUSES = {
     "deleted": Status.DELETED,
 }
 _LARGEST_INTEGER = 2**31 - 1
-_MANY_WORDS = 100
-_unheard: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,13 +130,15 @@ def status_of(word: str) -> str:
     status = STATUSES.get(word.strip().lower())
     if status is not None:
         return status
-    if word not in _unheard and len(_unheard) < _MANY_WORDS:
-        _unheard.add(word)
-        logger.warning(
-            "The API reported a status that is not known: %r. The execution counts as active.",
-            word[:64],
-        )
+    _warn(word[:64])
     return Status.UNKNOWN
+
+
+@lru_cache(maxsize=100)  # Once for each word, and no memory without end.
+def _warn(word: str) -> None:
+    logger.warning(
+        "The API reported a status that is not known: %r. The execution counts as active.", word
+    )
 
 
 def observed(execution: Execution, remote: RemoteExecution) -> dict[str, Any]:
@@ -157,7 +158,7 @@ def observed(execution: Execution, remote: RemoteExecution) -> dict[str, Any]:
         **{name: _text(getattr(remote, name), name) for name in _TEXTS},
         **{name: _count(getattr(remote, name)) for name in COUNTERS},
         # An answer without stats and template says nothing of them.
-        **{name: storable(getattr(remote, name)) for name in _DOCUMENTS},
+        **{name: storable(getattr(remote, name)) or None for name in _DOCUMENTS},
     }
     if not execution.is_final:
         # Without a word from the API, what it has confirmed runs.

@@ -73,7 +73,7 @@ def databases() -> list[str]:
 
 
 @lru_cache(maxsize=64)
-def _insert_parts(vendor: str, ignore: bool) -> tuple[str, str, str]:  # noqa: FBT001
+def _insert_parts(vendor: str, ignore: bool) -> tuple[str, str, str]:
     """Return the statement's head, the placeholders of one row, and its tail."""
     connection = next(c for c in connections.all() if c.vendor == vendor)
     fields = [f for f in Execution._meta.concrete_fields if f.name in ASKED or not f.null]
@@ -228,7 +228,7 @@ def _lease(rows: models.QuerySet[Execution], token: str, now: datetime, until: d
 def _claimed(
     row: Execution,
     using: str,
-    first_send: bool,  # noqa: FBT001
+    first_send: bool,
     expires: float,
     now: datetime,
     until: datetime,
@@ -288,28 +288,6 @@ def settle(
 def renew(using: str, *, token: str, ids: Collection[uuid.UUID], until: datetime) -> None:
     """Prolong the lease of rows that are still in hand."""
     Execution.objects.using(using).filter(pk__in=ids, claim=token).update(due_at=until)
-
-
-def taken(using: str, values: Mapping[uuid.UUID, Values]) -> set[uuid.UUID]:
-    """Return which of the rows would get a remote id that is already another row's."""
-    accounts = dict(
-        Execution.objects.using(using).filter(pk__in=values).values_list("pk", "account")
-    )
-    wanted = {
-        pk: (accounts.get(pk), new["remote_id"])
-        for pk, new in values.items()
-        if new.get("remote_id")
-    }
-    remote_ids = [remote_id for _, remote_id in wanted.values()]
-    owners: dict[tuple[str | None, str], uuid.UUID] = {
-        (account, remote_id): pk
-        for pk, account, remote_id in Execution.objects.using(using)
-        .filter(remote_id__in=remote_ids)
-        .values_list("pk", "account", "remote_id")
-        if remote_id is not None
-    }
-    # Of two rows in one batch the first keeps it.
-    return {pk for pk, pair in wanted.items() if owners.setdefault(pair, pk) != pk}
 
 
 def _write(using: str, token: str, values: Mapping[uuid.UUID, Values]) -> int:

@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +20,7 @@ from queue import Empty, SimpleQueue
 
 from django.db import (
     DatabaseError,
+    DataError,
     IntegrityError,
     InterfaceError,
     close_old_connections,
@@ -28,6 +29,7 @@ from django.db import (
 from django.utils import timezone
 
 from . import conf, delivery, mirror, outbox, sync
+from .delivery import REFUSED
 from .exceptions import InvalidAnswer
 from .mirror import Change
 from .models import Status
@@ -104,7 +106,7 @@ class Worker:
         try:
             while not self._stopping.is_set():
                 claimed = self._claim()
-                if self._leaves_at is not None and self._may_leave(claimed):
+                if self._may_leave(claimed):
                     break
                 self._hear(self._patience())
         finally:
@@ -181,7 +183,8 @@ class Worker:
         self.wake()
 
     def _may_leave(self, claimed: int) -> bool:
-        assert self._leaves_at is not None
+        if self._leaves_at is None:
+            return False
         return not (claimed or self._unfinished) or time.monotonic() > self._leaves_at
 
     @property
@@ -378,32 +381,37 @@ class Worker:
 
     def _settle(self, using: str, together: list[_Ended]) -> None:
         now = timezone.now()
-        ended = {each.claimed.execution.pk: each for each in together}
-        changes = {pk: self._final_form(each.change, now) for pk, each in ended.items()}
+        changes = [self._final_form(ended.change, now) for ended in together]
         try:
             won = self._write(using, changes, now)
-        except IntegrityError:
-            taken = outbox.taken(using, {pk: change.values for pk, change in changes.items()})
-            if not taken:
-                raise
-            for pk in taken:
-                changes[pk] = delivery.refused_answer(ended[pk].claimed, changes[pk], now)
-            won = self._write(using, changes, now)
-        for pk, change in changes.items():
-            self._put_down(ended[pk].claimed)
-            if pk in won:
-                self._won(ended[pk].claimed, change)
+        except (DataError, IntegrityError) as error:
+            self._settle_apart(using, together, error)
+            return
+        for ended, change in zip(together, changes, strict=True):
+            self._put_down(ended.claimed)
+            if change.execution.pk in won:
+                self._won(ended.claimed, change)
             else:
                 self.counts["claim lost"] += 1
 
-    def _write(
-        self, using: str, changes: Mapping[uuid.UUID, Change], now: datetime
-    ) -> set[uuid.UUID]:
-        events = (change.event(now) for change in changes.values())
+    def _settle_apart(self, using: str, together: list[_Ended], error: Exception) -> None:
+        """Write one by one what could not be written together; the offender becomes a verdict."""
+        if len(together) > 1:
+            for ended in together:
+                self._settle(using, [ended])
+            return
+        claimed, change = together[0].claimed, together[0].change
+        if change.outcome == REFUSED:
+            raise error
+        refused = delivery.refused_answer(claimed, change, error, timezone.now())
+        self._settle(using, [_Ended(claimed, refused)])
+
+    def _write(self, using: str, changes: list[Change], now: datetime) -> set[uuid.UUID]:
+        events = (change.event(now) for change in changes)
         return outbox.settle(
             using,
             token=self.token,
-            values={pk: change.values for pk, change in changes.items()},
+            values={change.execution.pk: change.values for change in changes},
             events=[event for event in events if event is not None],
         )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from . import databases
+from .river import heard, river  # noqa: F401 - fixtures
 
 
 def pytest_configure(config):

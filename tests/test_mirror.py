@@ -1,0 +1,197 @@
+"""The mirror: what the API says becomes columns, transitions and events."""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+
+from embedworkflow_django import mirror
+from embedworkflow_django.client import RemoteExecution
+from embedworkflow_django.models import Execution, Status
+
+from .databases import EVERY_DATABASE
+
+EXAMPLE = {
+    "id": "0198c2e9-cc9f-7277-af8a-40c7ef19273a",
+    "hashid": "6opb4",
+    "key": "workflow_15",
+    "name": "Workflow 15",
+    "object": "execution",
+    "status": "running",
+    "execution_data": {"user_name": "John Doe"},
+    "log": {"line": 1},
+    "actions_count": 5,
+    "idle_actions_count": 1,
+    "running_actions_count": 1,
+    "completed_actions_count": 1,
+    "failed_actions_count": 1,
+    "stopped_actions_count": 1,
+    "created_at": "2025-08-19T11:19:18-04:00",
+    "created_at_string": "Aug 19, 2025 11:19 am EDT",
+    "created_at_utc": "2025-08-19T15:19:18Z",
+    "stats": {"a": {"status": "idle"}},
+    "template": {"nodes": [], "edges": []},
+}
+
+
+def remote(**changes):
+    """Return the API's example answer with some changes."""
+    return RemoteExecution.from_json(json.loads(json.dumps({**EXAMPLE, **changes})))
+
+
+def observed(execution=None, **changes):
+    """Return the columns that an answer changes."""
+    return mirror.observed(execution or Execution(workflow="bake"), remote(**changes))
+
+
+def test_every_documented_property_is_mirrored():
+    """The 17 properties of the execute answer and the two of retrieve are columns or in ``raw``."""
+    values = observed()
+
+    typed = {k: v for k, v in EXAMPLE.items() if k in values and k not in {"id", "status"}}
+    assert typed == {k: values[k] for k in typed}
+    assert EXAMPLE["id"] == values["remote_id"]
+    assert ("running", Status.RUNNING) == (values["remote_status"], values["status"])
+    assert datetime(2025, 8, 19, 15, 19, 18, tzinfo=UTC) == values["remote_created_at"]
+    assert {"object", "created_at", "created_at_string"} == set(values["raw"])
+
+
+def test_unknown_properties_are_kept():
+    """What the API adds one day is not lost."""
+    assert {"since": [2027]} == observed(novelty={"since": [2027]})["raw"]["novelty"]
+
+
+def test_only_what_differs_is_returned():
+    """The same answer again changes nothing."""
+    execution = Execution(workflow="bake")
+    for name, value in observed(execution).items():
+        setattr(execution, name, value)
+
+    assert {} == observed(execution)
+    assert {"failed_actions_count": 2} == observed(execution, failed_actions_count=2)
+
+
+def test_an_answer_without_stats_leaves_them():
+    """The execute answer has no ``stats`` and no ``template``; what retrieve has brought stays."""
+    execution = Execution(workflow="bake", stats={"a": 1}, template={"nodes": []})
+
+    values = observed(execution, stats=None, template=None)
+
+    assert not {"stats", "template"} & set(values)
+
+
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [
+        ("running", Status.RUNNING),
+        ("upcoming", Status.UPCOMING),
+        ("completed", Status.COMPLETED),
+        ("Completed", Status.COMPLETED),
+        ("failed", Status.FAILED),
+        ("stopped", Status.STOPPED),
+        ("deleted", Status.DELETED),
+    ],
+)
+def test_the_apis_words_become_ours(word, status):
+    """Each word of the API page has a status, in any case."""
+    values = observed(status=word)
+
+    assert (status, word) == (values["status"], values["remote_status"])
+
+
+def test_an_unheard_word_is_kept_and_logged_once(caplog):
+    """It is stored verbatim, counts as unknown, and fills no log."""
+    word = f"marinating-{uuid.uuid4()}"
+    with caplog.at_level(logging.WARNING, "embedworkflow_django"):
+        first, second = observed(status=word), observed(status=word)
+
+    assert (Status.UNKNOWN, word) == (first["status"], second["remote_status"])
+    assert 1 == len([r for r in caplog.records if word in r.getMessage()])
+
+
+def test_without_a_word_what_is_confirmed_runs():
+    """An answer that has no status says that the execution exists, and no more."""
+    assert Status.RUNNING == observed(status=None)["status"]
+
+
+def test_a_final_status_is_kept():
+    """A late answer updates the counters of a final row and never its status."""
+    values = observed(Execution(workflow="bake", status=Status.COMPLETED), status="running")
+
+    assert "status" not in values
+    assert ("running", 5) == (values["remote_status"], values["actions_count"])
+
+
+@pytest.mark.parametrize("count", [-1, 2**31, "5", None, 1.5, True], ids=repr)
+def test_a_counter_that_is_none_is_ignored(count):
+    """What a column cannot hold changes nothing."""
+    assert "idle_actions_count" not in observed(idle_actions_count=count)
+
+
+def test_times_are_naive_where_the_project_has_no_time_zones(settings):
+    """``USE_TZ = False`` stores local times."""
+    settings.USE_TZ, settings.TIME_ZONE = False, "America/New_York"
+
+    assert datetime(2025, 8, 19, 11, 19, 18) == observed()["remote_created_at"]  # noqa: DTZ001
+    assert "remote_created_at" not in observed(created_at_utc="yesterday")
+
+
+NASTY = {
+    "nul": "a\0b",
+    "surrogate": "\ud800",
+    "nested": ["\0", {"\0": 1.5}],
+    "deep": json.loads("[" * 40 + "]" * 40),
+}
+
+
+@pytest.mark.parametrize("alias", EVERY_DATABASE)
+def test_what_no_database_can_store_is_replaced(alias):
+    """NUL, lone surrogates and bottomless nesting in an answer end as text that can be stored."""
+    values = observed(name="n\0me", key="\ud800", log=NASTY, hashid="h" * 100)
+    values["raw"] = mirror.storable({"infinite": float("inf"), "emoji": "\U0001f370"})
+
+    execution = Execution(workflow="bake", **values)
+    execution.save(using=alias)
+    row = Execution.objects.using(alias).get()
+
+    assert ("n\ufffdme", "?", "h" * 64) == (row.name, row.key, row.hashid)
+    assert ("a\ufffdb", "?") == (row.log["nul"], row.log["surrogate"])
+    assert ["\ufffd", {"\ufffd": 1.5}] == row.log["nested"]
+    assert '"\\u2026"' in json.dumps(row.log["deep"])
+    assert {"infinite": None, "emoji": "\U0001f370"} == row.raw
+
+
+def test_news_is_what_a_person_would_call_so():
+    """Counters, statuses and stats move an execution; a new template or log does not."""
+    assert mirror.moved({"idle_actions_count": 1})
+    assert mirror.moved({"stats": {}})
+    assert not mirror.moved({"log": {}, "raw": {}})
+
+
+def test_an_event_needs_a_reason():
+    """A change without a transition and without detail is not worth a row of history."""
+    execution = Execution(workflow="bake")
+    now = timezone.now()
+    quiet = mirror.change(execution, {"polls": 1}, source="poll", outcome="unchanged")
+    moved = mirror.change(execution, {"status": Status.RUNNING}, source="poll", outcome="moved")
+    told = mirror.change(execution, {}, source="poll", outcome="x", detail={"error": "\0"})
+
+    assert None is quiet.event(now)
+    assert Status.RUNNING == moved.event(now).status
+    assert {"error": "\ufffd"} == told.event(now).detail
+
+
+def test_the_documented_examples_can_be_mirrored():
+    """Both executions of the API's pages become columns."""
+    for name in ("workflows.execute", "executions.retrieve.partial"):
+        path = Path(__file__).parent / "api_examples" / f"{name}.json"
+        values = mirror.observed(
+            Execution(workflow="bake"), RemoteExecution.from_json(json.loads(path.read_text()))
+        )
+        assert values["remote_id"]

@@ -1,0 +1,306 @@
+"""The outbox: insert, what is due, claim and settle, on every database."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.db import connections, transaction
+from django.db.models import Q
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from embedworkflow_django import outbox
+from embedworkflow_django.models import Execution, ExecutionEvent, Status
+
+from .databases import EVERY_DATABASE
+
+LEASE = timedelta(seconds=30)
+every_database = pytest.mark.parametrize("alias", EVERY_DATABASE)
+
+
+def make(alias, count=1, **values):
+    """Insert rows that have been due since a minute ago, the first one longest."""
+    since = timezone.now() - timedelta(minutes=1)
+    rows = [
+        Execution(workflow="bake", due_at=since + timedelta(milliseconds=n), **values)
+        for n in range(count)
+    ]
+    outbox.insert(rows, using=alias)
+    return rows
+
+
+def claim(alias, token="a" * 32, **options):
+    """Claim with this file's usual options."""
+    options = {"limit": 100, "now": timezone.now(), "lease": LEASE, **options}
+    return outbox.claim(alias, token=token, **options)
+
+
+def stored(alias, pk):
+    """Return a row as it is stored."""
+    return Execution.objects.using(alias).get(pk=pk)
+
+
+@every_database
+def test_insert_stores_what_the_orm_would(alias):
+    """A row that was inserted has the very values that ``create`` would have given it."""
+    (ours,) = make(alias, execution_data={"ü": ["%s", "'", None]}, idempotency_key="k")
+    asked = {name: getattr(ours, name) for name in outbox.ASKED if name not in {"id", "run_again_of"}}
+    asked["idempotency_key"] = "other"
+    theirs = Execution.objects.using(alias).create(**asked)
+    differing = {"id", "idempotency_key", "_state"}
+    expected = {k: v for k, v in vars(stored(alias, theirs.pk)).items() if k not in differing}
+
+    found = {k: v for k, v in vars(stored(alias, ours.pk)).items() if k not in differing}
+
+    assert expected == found
+    assert (alias, False) == (ours._state.db, ours._state.adding)
+
+
+@every_database
+def test_insert_takes_one_statement_for_a_thousand(alias):
+    """Rows are inserted a thousand at a time."""
+    with CaptureQueriesContext(connections[alias]) as captured:
+        make(alias, 1001)
+
+    assert 2 == len(captured)
+    assert 1001 == Execution.objects.using(alias).count()
+
+
+@every_database
+def test_claim_takes_the_longest_due_first(alias):
+    """Rows are claimed by the time for which they have been due."""
+    rows = make(alias, 3)
+
+    first = claim(alias, limit=2)
+
+    assert {rows[0].pk, rows[1].pk} == {c.execution.pk for c in first}
+    assert [rows[2].pk] == [c.execution.pk for c in claim(alias)]
+
+
+@every_database
+def test_a_claimed_row_is_not_due_before_its_lease_ends(alias):
+    """A claim moves the row's due time to the end of its lease."""
+    make(alias)
+    now = timezone.now()
+
+    (mine,) = claim(alias, now=now)
+
+    assert [] == claim(alias, token="b" * 32, now=now + LEASE - timedelta(seconds=1))
+    (theirs,) = claim(alias, token="b" * 32, now=now + LEASE)
+    assert mine.execution.pk == theirs.execution.pk
+
+
+@every_database
+def test_a_claim_notes_that_a_delivery_may_be_received(alias):
+    """The first claim of a queued row sets ``sent_at``; later ones leave it."""
+    (row,) = make(alias)
+    now = timezone.now()
+
+    (first,) = claim(alias, now=now)
+    (second,) = claim(alias, now=now + LEASE)
+
+    assert (True, now) == (first.first_send, first.execution.sent_at)
+    assert (False, now) == (second.first_send, second.execution.sent_at)
+    assert now == stored(alias, row.pk).sent_at
+
+
+@every_database
+def test_a_claim_of_an_active_row_sends_nothing(alias):
+    """Asking after a row is no delivery."""
+    (row,) = make(alias, status=Status.RUNNING)
+
+    (mine,) = claim(alias)
+
+    assert (False, None) == (mine.first_send, stored(alias, row.pk).sent_at)
+
+
+@every_database
+def test_a_claim_can_be_narrowed(alias):
+    """By ids, by account, without accounts, and by when rows were due."""
+    here, there = make(alias, account="here") + make(alias, account="there")
+    tomorrow = timezone.now() + timedelta(days=1)
+    (later,) = make(alias, account="later")
+    Execution.objects.using(alias).filter(pk=later.pk).update(due_at=tomorrow)
+
+    def claimed(**options):
+        found = [c.execution.pk for c in claim(alias, **options)]
+        Execution.objects.using(alias).filter(pk__in=found).update(due_at=timezone.now())
+        return found
+
+    assert [here.pk] == claimed(ids=[here.pk, later.pk])
+    assert [there.pk] == claimed(account="there")
+    assert [there.pk] == claimed(without=["here"])
+    assert [] == claimed(due_before=timezone.now() - timedelta(hours=1))
+
+
+@every_database
+def test_many_workers_never_claim_the_same_row(alias):
+    """Four workers that claim at once share the rows out."""
+    rows, lock, claims = make(alias, 60), threading.Lock(), []
+    start = threading.Barrier(4)
+
+    def work():
+        token = uuid.uuid4().hex
+        start.wait(10)
+        try:
+            while mine := claim(alias, token=token, limit=3):
+                with lock:
+                    claims.extend(c.execution.pk for c in mine)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert sorted(row.pk for row in rows) == sorted(claims)
+
+
+@every_database
+def test_next_due_is_the_earliest(alias):
+    """What the loop sleeps for; rows without a due time and paused accounts do not count."""
+    assert None is outbox.next_due(alias)
+    first, second = make(alias, 2)
+    Execution.objects.using(alias).filter(pk=first.pk).update(account="paused")
+    make(alias, status=Status.COMPLETED)
+    Execution.objects.using(alias).finished().update(due_at=None)
+
+    assert first.due_at == outbox.next_due(alias)
+    assert second.due_at == outbox.next_due(alias, without=["paused"])
+
+
+@every_database
+def test_settle_writes_every_kind_of_column(alias):
+    """Texts, numbers, times, JSON and NULL arrive as they were; different rows get different ones."""
+    rows = make(alias, 3)
+    claim(alias)
+    now = timezone.now()
+    values = {
+        rows[0].pk: {
+            "status": Status.RUNNING,
+            "remote_id": "r-%s-\"'",
+            "last_error": "ünï %d \\ ; DROP TABLE",
+            "attempts": 7,
+            "due_at": now,
+            "claim": "",
+            "stats": {"a-b": {"status": "open"}, "list": [1, 2.5, None, "ü"]},
+            "raw": None,
+        },
+        rows[1].pk: {"status": Status.COMPLETED, "due_at": None, "claim": ""},
+        rows[2].pk: {"status": Status.FAILED, "due_at": None, "claim": ""},
+    }
+
+    won = outbox.settle(alias, token="a" * 32, values=values)
+
+    assert set(values) == won
+    for pk, new in values.items():
+        row = stored(alias, pk)
+        assert new == {name: getattr(row, name) for name in new}
+
+
+@every_database
+def test_settle_takes_one_statement_for_each_set_of_columns(alias):
+    """However many rows there are."""
+    rows = make(alias, 50)
+    claim(alias)
+    values = {row.pk: {"claim": "", "polls": n} for n, row in enumerate(rows)}
+
+    with CaptureQueriesContext(connections[alias]) as captured:
+        outbox.settle(alias, token="a" * 32, values=values)
+
+    assert 1 == len([q for q in captured if q["sql"].startswith("UPDATE")])
+    assert list(range(50)) == sorted(Execution.objects.using(alias).values_list("polls", flat=True))
+
+
+@every_database
+def test_settle_writes_nothing_of_rows_that_are_lost(alias):
+    """A worker that has lost its lease writes neither the row nor its event; the others are kept."""
+    kept, lost = make(alias, 2)
+    claim(alias)
+    Execution.objects.using(alias).filter(pk=lost.pk).update(claim="b" * 32)
+    events = [
+        ExecutionEvent(execution_id=row.pk, status=Status.RUNNING, source="delivery")
+        for row in (kept, lost)
+    ]
+
+    won = outbox.settle(
+        alias,
+        token="a" * 32,
+        values={row.pk: {"status": Status.RUNNING} for row in (kept, lost)},
+        events=events,
+    )
+
+    assert {kept.pk} == won
+    assert (Status.RUNNING, Status.QUEUED) == (
+        stored(alias, kept.pk).status,
+        stored(alias, lost.pk).status,
+    )
+    assert [kept.pk] == list(
+        ExecutionEvent.objects.using(alias).values_list("execution_id", flat=True)
+    )
+
+
+@every_database
+def test_settle_of_nothing_is_nothing(alias):
+    """No rows, no statement."""
+    with CaptureQueriesContext(connections[alias]) as captured:
+        assert set() == outbox.settle(alias, token="a" * 32, values={})
+
+    assert 0 == len(captured)
+
+
+@every_database
+def test_renew_prolongs_only_ones_own_leases(alias):
+    """Another worker's rows are left alone."""
+    mine, theirs = make(alias, 2)
+    claim(alias, ids=[mine.pk])
+    claim(alias, token="b" * 32)
+    until = timezone.now() + timedelta(hours=1)
+
+    outbox.renew(alias, token="a" * 32, ids=[mine.pk, theirs.pk], until=until)
+
+    assert until == stored(alias, mine.pk).due_at
+    assert until > stored(alias, theirs.pk).due_at
+
+
+@every_database
+def test_by_key_finds_the_first_of_each_key(alias):
+    """A second row of one key gives way to the first; another account's is another one."""
+    make(alias, idempotency_key="k")
+    first = Execution.objects.using(alias).get()
+    rows = [
+        Execution(workflow="bake", idempotency_key="k"),
+        Execution(workflow="bake"),
+        Execution(workflow="bake", idempotency_key="k", account="other"),
+    ]
+
+    with transaction.atomic(using=alias):
+        outbox.insert(rows, using=alias, ignore_conflicts=True)
+        found = outbox.by_key(rows, using=alias)
+
+    assert [first.pk, rows[1].pk, rows[2].pk] == [row.pk for row in found]
+    assert 3 == Execution.objects.using(alias).count()
+
+
+@every_database
+def test_what_is_finished_leaves_the_index(alias):
+    """The plan of a claim reads the index of what is due, and on databases that can, only that."""
+    query = Execution.objects.using(alias).filter(Q(due_at__lte=timezone.now())).order_by("due_at")
+    with connections[alias].cursor() as cursor:
+        constraints = connections[alias].introspection.get_constraints(
+            cursor, Execution._meta.db_table
+        )
+
+    assert ["due_at"] == constraints["ewf_execution_due"]["columns"]
+    if connections[alias].features.supports_partial_indexes:
+        make(alias, 50, status=Status.COMPLETED)
+        Execution.objects.using(alias).update(due_at=None)
+        with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+            if connections[alias].vendor == "postgresql":
+                cursor.execute("SET LOCAL enable_seqscan = off")  # So few rows need no index.
+            assert "ewf_execution_due" in query.explain()
