@@ -10,6 +10,7 @@ import functools
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pymysql
@@ -32,12 +33,12 @@ _PREFIX = f"test_embedworkflow_{os.environ.setdefault(_RUN, str(os.getpid()))}"
 _FOLDER = Path(tempfile.gettempdir())
 
 _HOST = "127.0.0.1"
-_POSTGRESQL = {
+_POSTGRESQL: dict[str, Any] = {
     "user": os.environ.get("PGUSER", "postgres"),
     "password": os.environ.get("PGPASSWORD", ""),
     "port": int(os.environ.get("PGPORT", "5432")),
 }
-_MARIADB = {
+_MARIADB: dict[str, Any] = {
     "user": os.environ.get("MARIADB_USER", "root"),
     "password": os.environ.get("MARIADB_PASSWORD", ""),
     "port": int(os.environ.get("MARIADB_PORT", "3306")),

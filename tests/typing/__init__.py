@@ -1,0 +1,1 @@
+"""Never executed: what a type checker must make of code that uses the package."""
