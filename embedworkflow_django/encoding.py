@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from . import conf
@@ -44,9 +45,7 @@ def encode(data: Any) -> dict[str, Any]:
         text = json.dumps(data, cls=DjangoJSONEncoder, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise _fault(data, "data", 0) or UnencodableData(str(error), path="data") from None
-    brackets = text.count("[") + text.count("{")
-    if brackets > DEEPEST or "\\u0000" in text or "\\ud" in text:
-        # Only a suspicion: it may be broad, and a pair of surrogates is an ordinary character.
+    if _is_suspicious(text) or not _keys_are_strings(data):
         fault = _fault(data, "data", 0)
         if fault is not None:
             raise fault
@@ -63,11 +62,26 @@ def encode(data: Any) -> dict[str, Any]:
     return encoded
 
 
+def _is_suspicious(text: str) -> bool:
+    """Return whether JSON may be too deep or unstorable; it may as well be broad, or an emoji."""
+    brackets = text.count("[") + text.count("{")
+    return brackets > DEEPEST or "\\u0000" in text or "\\ud" in text
+
+
+def _keys_are_strings(value: Any) -> bool:
+    # json.dumps would write 1 and "1" as the same key, and the second would replace the first.
+    if isinstance(value, dict):
+        return all(isinstance(key, str) for key in value) and all(
+            map(_keys_are_strings, value.values())
+        )
+    return not isinstance(value, (list, tuple)) or all(map(_keys_are_strings, value))
+
+
 def _fault(value: Any, path: str, depth: int) -> UnencodableData | None:
     """Return the error of the first value that cannot be encoded."""
     if depth > DEEPEST:
         return _error(path, _("it is nested too deeply, or contains itself"))
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return next(filter(None, (_entry(k, v, path, depth) for k, v in value.items())), None)
     if isinstance(value, (list, tuple)):
         faults = (_fault(v, f"{path}[{n}]", depth + 1) for n, v in enumerate(value))
@@ -84,14 +98,20 @@ def _entry(key: Any, value: Any, path: str, depth: int) -> UnencodableData | Non
 
 
 def _leaf(value: Any, path: str) -> UnencodableData | None:
+    if isinstance(value, Promise):
+        value = str(value)
+    if isinstance(value, str):
+        unstorable = _UNSTORABLE.search(value)
+        return _error(path, _("it has a character that cannot be stored")) if unstorable else None
     if isinstance(value, float) and not math.isfinite(value):
         return _error(path, _("%r is no JSON number") % value)
-    if isinstance(value, str) and _UNSTORABLE.search(value):
-        return _error(path, _("it has a character that cannot be stored"))
     try:
         json.dumps(value, cls=DjangoJSONEncoder, allow_nan=False)
-    except (TypeError, ValueError):
-        return _error(path, _("a %s is no JSON") % type(value).__name__)
+    except TypeError:
+        kind = type(value).__name__
+        return _error(path, _("a %s is no JSON; give its id, or a dict of what is needed") % kind)
+    except ValueError as error:
+        return _error(path, str(error).removesuffix("."))
     return None
 
 
