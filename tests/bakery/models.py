@@ -57,3 +57,15 @@ class Baked(models.Model):
 
     class Meta:
         abstract = True
+
+
+class Receipt(models.Model):
+    """A row of the project's own that an execution must not vanish under."""
+
+    # An app without migrations gets its tables first, so the database cannot know of this one.
+    execution = models.ForeignKey(
+        "embedworkflow.Execution", on_delete=models.PROTECT, db_constraint=False
+    )
+
+    def __str__(self) -> str:
+        return f"receipt of {self.execution_id}"

@@ -1,0 +1,927 @@
+"""The commands: what each does, prints and answers to its caller, on every database."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import uuid
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+import requests
+from django.core.management import CommandError, call_command, load_command_class
+from django.db import connections as databases
+from django.db.models.signals import post_save
+from django.utils import timezone
+from requests.adapters import BaseAdapter
+
+from embedworkflow_django import connections, services, signals, testing, triggers
+from embedworkflow_django.models import FINAL, Execution, ExecutionEvent, Status
+from tests.bakery.models import Cake, Receipt
+from tests.databases import EVERY_DATABASE
+
+COMMANDS = ["check", "execute", "prune", "sandbox", "status", "sync", "worker"]
+on_every_database = pytest.mark.parametrize("alias", EVERY_DATABASE)
+
+
+def run(name, *args, stdout=None, **options):
+    """Run a command and return what it prints."""
+    stdout = stdout or io.StringIO()
+    call_command(f"embedworkflow_{name}", *map(str, args), stdout=stdout, **options)
+    return stdout.getvalue()
+
+
+def refused(name, *args, **options):
+    """Run a command that must fail; return its error, whose text is the sentence."""
+    with pytest.raises(CommandError) as caught:
+        run(name, *args, **options)
+    return caught.value
+
+
+def made(alias="default", *, age=timedelta(0), **values):
+    """Store an execution that was made some time ago, with an id of that time."""
+    created = timezone.now() - age
+    tail = uuid.uuid4().int & (1 << 62) - 1
+    stamp = int(created.timestamp() * 1000)
+    pk = uuid.UUID(int=stamp << 80 | 7 << 76 | 2 << 62 | tail)
+    values = {"workflow": "bake", "created_at": created, "due_at": created} | values
+    return Execution.objects.using(alias).create(pk=pk, **values)
+
+
+def finished(alias="default", *, age=timedelta(days=100), **values):
+    """Store an execution that has ended long ago and rests."""
+    then = timezone.now() - age
+    at_rest = {"status": Status.COMPLETED, "due_at": None, "finished_at": then}
+    return made(alias, age=age + timedelta(hours=1), **(at_rest | {"announced_at": then} | values))
+
+
+def running(alias="default", **values):
+    """Store an execution that runs at the API and is asked after in an hour."""
+    later = timezone.now() + timedelta(hours=1)
+    remote_id = str(uuid.uuid4())
+    return made(
+        alias, **({"status": Status.RUNNING, "remote_id": remote_id, "due_at": later} | values)
+    )
+
+
+@pytest.fixture
+def sandbox():
+    """An API with one workflow that ends at once."""
+    with testing.sandbox(frozen=False) as imitation:
+        imitation.add_workflow("bake")
+        yield imitation
+
+
+class Wire(BaseAdapter):
+    """Leads to the sandbox, and does something with each call on the way."""
+
+    def __init__(self, sandbox, meanwhile):
+        super().__init__()
+        self._adapter, self._meanwhile = sandbox.adapter(), meanwhile
+
+    def send(self, request, **kwargs):
+        """Do it, then answer."""
+        self._meanwhile()
+        return self._adapter.send(request, **kwargs)
+
+    def close(self):
+        """Close nothing."""
+
+
+@contextmanager
+def meanwhile(sandbox, action):
+    """Do something during each call of the API."""
+    with connections.mounted(sandbox.base_url, Wire(sandbox, action)):
+        yield
+
+
+def interrupt(*numbers):
+    """Send signals to this very process, in that order."""
+    for number in numbers:
+        os.kill(os.getpid(), number)
+
+
+@pytest.fixture
+def tableless():
+    """An SQLite database without any tables, under the alias ``scratch``."""
+    databases.settings["scratch"] = {
+        **databases.settings["default"],
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": ":memory:",
+        "OPTIONS": {},
+    }
+    yield "scratch"
+    databases["scratch"].close()
+    del databases["scratch"], databases.settings["scratch"]
+
+
+@pytest.fixture
+def handlers():
+    """What handles signals before, which must handle them afterwards too."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
+# All of them.
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_tells_defaults_and_exit_codes(name):
+    """Each option of ours names its default, and the help says how the command ends."""
+    command = load_command_class("embedworkflow_django", f"embedworkflow_{name}")
+    parser = command.create_parser("manage.py", f"embedworkflow_{name}")
+    text = parser.format_help()
+    assert "Exit code: 0" in " ".join(text.split())
+    ours = [a for a in parser._actions if a.dest not in _DJANGOS_OWN and a.option_strings]
+    assert ours
+    for action in ours:
+        shown = parser._get_formatter()._expand_help(action)
+        assert "default" in shown.lower(), action.dest
+
+
+_DJANGOS_OWN = {
+    "help",
+    "version",
+    "verbosity",
+    "settings",
+    "pythonpath",
+    "traceback",
+    "no_color",
+    "force_color",
+    "skip_checks",
+}
+
+
+@pytest.mark.parametrize("name", ["worker", "sync", "status", "prune", "execute"])
+def test_an_unknown_database_is_refused_with_the_nearest_name(name, settings):
+    """The error names the database that was meant."""
+    settings.EMBEDWORKFLOW = {"RETENTION": 1}
+    args = ["bake", "--database=defualt"] if name == "execute" else ["--database=defualt"]
+    assert str(refused(name, *args)) == "There is no database 'defualt'. Did you mean 'default'?"
+
+
+@pytest.mark.parametrize("name", ["worker", "sync", "status", "prune"])
+def test_a_database_without_executions_is_refused(name, settings, tableless):
+    """A database that the routers keep executions out of is named, and where they are."""
+
+    class Router:
+        def allow_migrate(self, db, app_label, **hints):
+            return db != "scratch"
+
+    settings.EMBEDWORKFLOW = {"RETENTION": 1}
+    settings.DATABASE_ROUTERS = [Router()]
+    error = str(refused(name, "--database=scratch"))
+    assert "DATABASE_ROUTERS" in error
+    assert "'scratch'" in error
+    assert "default" in error
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("name", ["worker", "status"])
+def test_a_database_without_tables_is_named(name, tableless):
+    """A project that was not migrated is told so."""
+    error = str(refused(name, "--database=scratch"))
+    assert error.startswith("The executions in database 'scratch' cannot be read: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "argument"),
+    [
+        ("worker", "--concurrency=0"),
+        ("worker", "--concurrency=many"),
+        ("worker", "--interval=0"),
+        ("worker", "--interval=soon"),
+        ("sync", "not-an-id"),
+        ("status", "--fail-if-older-than=-1"),
+        ("prune", "--older-than=a year"),
+        ("prune", "--older-than=" + "9" * 30),
+        ("prune", "--status=running"),
+        ("prune", "--batch-size=0"),
+    ],
+)
+def test_an_argument_that_makes_no_sense_is_refused(name, argument):
+    """The error names the argument."""
+    assert argument.split("=")[0].strip("-") in str(refused(name, argument)).replace(
+        "ID", "not-an-id"
+    )
+
+
+# embedworkflow_worker
+
+
+@on_every_database
+def test_the_worker_does_what_is_due_once(alias, sandbox, handlers):
+    """``--once`` delivers what is due, tells what became of it, and ends."""
+    execution = services.execute("bake", using=alias)
+    other = services.execute("nowhere", using=alias)
+    printed = run("worker", "--once", f"--database={alias}", "--concurrency=2")
+    execution.refresh_from_db()
+    other.refresh_from_db()
+    assert (execution.status, other.status) == (Status.RUNNING, Status.UNDELIVERABLE)
+    assert f"Working on {alias}, 2 calls at once." in printed
+    assert "1 delivered" in printed
+    assert "1 rejected" in printed
+
+
+@pytest.mark.django_db(transaction=True)
+def test_once_means_what_was_due_at_the_start(sandbox, settings):
+    """A row that becomes due again meanwhile does not keep ``--once`` alive."""
+    settings.EMBEDWORKFLOW = {**settings.EMBEDWORKFLOW, "POLL": (1e-6, 1e-6, 100)}
+    execution = services.execute("bake")
+    run("worker", "--once", "--database=default")
+    execution.refresh_from_db()
+    assert execution.status == Status.RUNNING
+    assert [call.method for call in sandbox.requests] == ["POST"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_worker_says_when_there_is_nothing(sandbox):
+    """A turn without work says so."""
+    assert "Stopped: nothing due." in run("worker", "--once", "--database=default")
+
+
+@on_every_database
+def test_a_signal_finishes_what_is_in_flight(alias, sandbox, handlers, caplog):
+    """After SIGTERM the call in flight is answered and recorded, and the worker ends."""
+    caplog.set_level("INFO", "embedworkflow_django")
+    execution = services.execute("bake", using=alias)
+    with meanwhile(sandbox, lambda: interrupt(signal.SIGTERM)):
+        printed = run("worker", f"--database={alias}", "--interval=0.05")
+    execution.refresh_from_db()
+    assert execution.status == Status.RUNNING
+    assert execution.claim == ""
+    assert "Finishing what is in flight" in printed
+    assert "Stopped: 1 delivered." in printed
+    (stopped,) = (record for record in caplog.records if hasattr(record, "counts"))
+    assert stopped.counts == {"delivered": 1}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_second_signal_stops_at_once(sandbox, handlers):
+    """What is in flight is left to its lease, and the exit code says so."""
+    execution = services.execute("bake")
+    released = threading.Event()
+
+    def hang():
+        interrupt(signal.SIGTERM, signal.SIGINT)
+        released.wait(30)
+
+    with meanwhile(sandbox, hang):
+        error = refused("worker", "--database=default")
+        execution.refresh_from_db()
+        released.set()
+    assert error.returncode == 1
+    assert "left to its lease" in str(error)
+    assert execution.status == Status.QUEUED
+    assert execution.claim != ""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_worker_runs_outside_the_main_thread(sandbox):
+    """Where Python takes no signal handlers the command works all the same."""
+    execution = services.execute("bake")
+    printed = []
+
+    def work():
+        try:
+            printed.append(run("worker", "--once", "--database=default"))
+        finally:
+            databases.close_all()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(30)
+    execution.refresh_from_db()
+    assert "1 delivered" in printed[0]
+    assert execution.status == Status.RUNNING
+
+
+# embedworkflow_sync
+
+
+@on_every_database
+def test_sync_asks_after_what_is_active(alias, sandbox):
+    """An execution whose turn is in an hour is asked after now."""
+    execution = services.execute("bake", using=alias)
+    testing.deliver(alias)
+    later = timezone.now() + timedelta(hours=1)
+    Execution.objects.using(alias).update(due_at=later)
+    sandbox.finish()
+    printed = run("sync", f"--database={alias}")
+    execution.refresh_from_db()
+    assert execution.status == Status.COMPLETED
+    assert "1 made due: 1 " in printed
+
+
+@on_every_database
+def test_sync_can_leave_the_asking_to_others(alias, sandbox):
+    """``--no-wait`` only makes them due, and calls nobody."""
+    execution = running(alias, polls=5, misses=1)
+    assert run("sync", "--no-wait", f"--database={alias}") == "1 made due\n"
+    execution.refresh_from_db()
+    assert execution.due_at <= timezone.now()
+    assert (execution.polls, execution.misses) == (0, 0)
+    assert sandbox.requests == []
+
+
+@pytest.fixture
+def kinds(db):
+    """Executions of all kinds, by name."""
+    later = timezone.now() + timedelta(hours=1)
+    return {
+        "running": running(),
+        "upcoming": running(status=Status.UPCOMING, workflow="other"),
+        "unknown": running(status=Status.UNKNOWN, account="eu"),
+        "lost": running(status=Status.UNKNOWN, due_at=None),
+        "ended": finished(remote_id="1"),
+        "unannounced": finished(remote_id="2", announced_at=None, due_at=later),
+        "undelivered": finished(status=Status.UNDELIVERABLE),
+        "queued": made(due_at=later),
+        "unconfirmed": made(status=Status.UNCONFIRMED, due_at=None),
+        "asked": running(claim="somebody"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        ([], {"running", "upcoming", "unknown"}),
+        (["--all"], {"running", "upcoming", "unknown", "lost", "ended"}),
+        (["--workflow=other"], {"upcoming"}),
+        (["--account=eu"], {"unknown"}),
+        (["--workflow=other", "--account=eu"], set()),
+        (["running", "ended", "queued"], {"running", "ended"}),
+        (["ended", "--account=eu"], set()),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_sync_makes_due_what_can_be_asked_about(kinds, args, expected):
+    """Neither what has nothing to ask, nor what somebody is just asking about, is touched."""
+    args = [kinds[arg].pk if arg in kinds else arg for arg in args]
+    printed = run("sync", "--no-wait", "--database=default", *args)
+    due = set(Execution.objects.due().values_list("pk", flat=True))
+    assert {name for name, row in kinds.items() if row.pk in due} == expected
+    if not expected:
+        assert "There is nothing to ask the API about." in printed
+
+
+@pytest.mark.django_db
+def test_sync_works_in_batches_and_shows_its_progress():
+    """A batch is one UPDATE and one line."""
+    for _ in range(5):
+        running()
+    printed = run("sync", "--no-wait", "--batch-size=2", "--database=default")
+    assert printed.splitlines() == ["2 made due", "4 made due", "5 made due"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_interrupted_sync_finishes_its_batch(sandbox, handlers):
+    """After a signal the batch in hand is finished, the rest is left, and the exit code says so."""
+    for _ in range(3):
+        running()
+    with meanwhile(sandbox, lambda: interrupt(signal.SIGINT)):
+        error = refused("sync", "--batch-size=1", "--database=default")
+    assert (str(error), error.returncode) == ("Interrupted.", 1)
+    assert len(sandbox.requests) == 1
+    assert Execution.objects.filter(misses=1).count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_second_signal_stops_a_sync_at_once(sandbox, handlers):
+    """What is in flight is left to its lease."""
+    execution = running()
+    released = threading.Event()
+
+    def hang():
+        interrupt(signal.SIGTERM, signal.SIGINT)
+        released.wait(30)
+
+    with meanwhile(sandbox, hang):
+        error = refused("sync", "--database=default")
+        execution.refresh_from_db()
+        released.set()
+    assert str(error) == "Interrupted."
+    assert execution.claim != ""
+
+
+# embedworkflow_status
+
+
+@on_every_database
+def test_status_tells_what_there_is(alias):
+    """The counts, the ages and the accounts that are not let in, as JSON."""
+    made(alias, age=timedelta(hours=2), account="eu", last_error="401 Unauthorized: no such key")
+    made(alias, age=timedelta(hours=3), due_at=timezone.now() + timedelta(hours=1))
+    made(alias, run_at=timezone.now() + timedelta(days=1), age=timedelta(days=5), due_at=None)
+    running(alias, due_at=timezone.now() + timedelta(seconds=5), claim="somebody")
+    running(alias, due_at=timezone.now() + timedelta(seconds=5))
+    made(alias, status=Status.UNCONFIRMED, due_at=None)
+    finished(alias)
+    told = json.loads(run("status", "--json", f"--database={alias}"))
+    state = told["databases"][alias]
+    assert list(told["databases"]) == [alias]
+    assert state["due"] == 1
+    assert state["in_flight"] == 1
+    assert state["statuses"] == dict.fromkeys(Status.values, 0) | {
+        "queued": 3,
+        "running": 2,
+        "unconfirmed": 1,
+        "completed": 1,
+    }
+    assert state["capped"] == []
+    assert 2 * 3600 <= state["oldest_due"] < 2 * 3600 + 60
+    assert 3 * 3600 <= state["oldest_queued"] < 3 * 3600 + 60
+    assert state["refused_accounts"] == {"eu": "401 Unauthorized: no such key"}
+
+
+@on_every_database
+def test_status_of_an_empty_table(alias):
+    """Nothing is nothing, and old enough for nobody."""
+    told = run("status", "--json", "--fail-if-older-than=0", f"--database={alias}")
+    state = json.loads(told)["databases"][alias]
+    assert state["oldest_due"] is state["oldest_queued"] is None
+    assert set(state["statuses"].values()) == {state["due"], state["in_flight"]} == {0}
+
+
+@pytest.mark.django_db
+def test_status_for_people():
+    """Without ``--json`` there is a line for each kind, with the age of the oldest."""
+    made(age=timedelta(seconds=90), account="eu", last_error="POST /x 403 Forbidden")
+    lines = run("status", "--database=default").splitlines()
+    assert lines[0] == "default"
+    words = [" ".join(line.split()) for line in lines]
+    assert words[1] == "due now 1 the oldest for 0:01:30"
+    assert words[3] == "queued 1 the oldest for 0:01:30"
+    assert words[4] == "running 0"
+    assert lines[-1] == "  account 'eu' is not let in: POST /x 403 Forbidden"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"status": Status.RUNNING}, "has been due for 0:02:00, longer than 59.0 s."),
+        ({"due_at": None}, "has waited to be delivered for 0:02:00, longer than 59.0 s."),
+    ],
+    ids=["due", "queued"],
+)
+def test_status_fails_when_something_waits_too_long(values, sentence):
+    """The exit code is 1 when the oldest has waited longer, due or not; the counts come first."""
+    made(age=timedelta(minutes=2), **values)
+    assert "default" in run("status", "--fail-if-older-than=3m", "--database=default")
+    stdout = io.StringIO()
+    error = refused("status", "--fail-if-older-than=59", "--database=default", stdout=stdout)
+    assert error.returncode == 1
+    assert sentence in str(error)
+    assert stdout.getvalue().startswith("default\n")
+
+
+@pytest.mark.django_db
+def test_the_counts_of_status_have_an_end(django_assert_num_queries):
+    """Each count ends at 10,000 and says so, so that a table of any size costs the same."""
+    rest = {"workflow": "bake", "status": Status.COMPLETED, "due_at": None}
+    Execution.objects.bulk_create((Execution(**rest) for _ in range(10_001)), batch_size=1000)
+    with django_assert_num_queries(16):
+        told = run("status", "--json", "--database=default")
+    state = json.loads(told)["databases"]["default"]
+    assert state["statuses"]["completed"] == 10_000
+    assert state["capped"] == ["completed"]
+    assert "10,000+" in run("status", "--database=default")
+
+
+# embedworkflow_prune
+
+
+@on_every_database
+def test_prune_deletes_what_is_old(alias):
+    """Old finished executions go, and their events with them; younger ones stay."""
+    old, young = finished(alias), finished(alias, age=timedelta(days=1))
+    again = made(alias, run_again_of=old)
+    for execution in (old, young):
+        execution.events.create(status=execution.status, source="poll")
+    printed = run("prune", "--older-than=30", f"--database={alias}")
+    assert printed == f"{alias}: 1 deleted\n"
+    rows = Execution.objects.using(alias)
+    assert set(rows.values_list("pk", flat=True)) == {young.pk, again.pk}
+    assert rows.get(pk=again.pk).run_again_of is None
+    events = ExecutionEvent.objects.using(alias)
+    assert list(events.values_list("execution", flat=True)) == [young.pk]
+
+
+@on_every_database
+def test_prune_never_touches_what_is_not_over(alias):
+    """Neither what is not final, nor what is to be announced or asked after, however old."""
+    age = timedelta(days=1000)
+    kept = [finished(alias, age=age, status=status) for status in set(Status.values) - set(FINAL)]
+    kept += [
+        finished(alias, age=age, announced_at=None),
+        finished(alias, age=age, due_at=timezone.now()),
+        finished(alias, age=age, finished_at=timezone.now()),
+    ]
+    assert run("prune", "--older-than=0", f"--database={alias}") == f"{alias}: 0 deleted\n"
+    assert Execution.objects.using(alias).count() == len(kept)
+
+
+@on_every_database
+def test_prune_can_keep_the_rows(alias):
+    """``--data-only`` empties data, log, stats, template and raw answer; once is enough."""
+    data = {"execution_data": {"card": 1}, "log": [1], "stats": {"a": 1}, "template": {"b": 2}}
+    full, half = finished(alias, raw={"c": 3}, **data), finished(alias, log=["x"])
+    full.events.create(status=full.status, source="poll")
+    young = finished(alias, age=timedelta(days=1), **data)
+    finished(alias)
+    command = ("prune", "--data-only", "--older-than=30", f"--database={alias}")
+    assert run(*command) == f"{alias}: 2 scrubbed\n"
+    assert run(*command) == f"{alias}: 0 scrubbed\n"
+    for row in (full, half, young):
+        row.refresh_from_db()
+    assert (full.execution_data, full.log, full.stats, full.template, full.raw) == (
+        {},
+        None,
+        None,
+        None,
+        None,
+    )
+    assert half.log is None
+    assert young.execution_data == {"card": 1}
+    assert Execution.objects.using(alias).filter(log__isnull=True).count() == 3
+    assert full.events.count() == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("option", [[], ["--data-only"]], ids=["rows", "data"])
+def test_a_dry_run_only_counts(option):
+    """``--dry-run`` says how many there are, and changes nothing."""
+    for _ in range(3):
+        finished(log=["x"])
+    printed = run("prune", "--dry-run", "--older-than=30", "--batch-size=2", *option)
+    assert "default: 3 would be " in printed
+    assert Execution.objects.filter(log__isnull=False).count() == 3
+
+
+@on_every_database
+def test_prune_works_in_batches(alias, django_assert_max_num_queries):
+    """Every row goes, batch by batch, with a line now and then; no query reads the young end."""
+    for _ in range(21):
+        finished(alias)
+    finished(alias, age=timedelta(days=1))
+    printed = run("prune", "--older-than=30", "--batch-size=2", f"--database={alias}")
+    assert printed.splitlines() == [f"{alias}: 20 deleted so far", f"{alias}: 21 deleted"]
+    assert Execution.objects.using(alias).count() == 1
+
+
+@pytest.mark.django_db
+def test_prune_ends_with_a_full_batch():
+    """A table whose last batch is just full is pruned to its end, too."""
+    for _ in range(2):
+        finished()
+    assert run("prune", "--older-than=30", "--batch-size=2") == "default: 2 deleted\n"
+
+
+@pytest.mark.django_db
+def test_prune_takes_some_statuses_only():
+    """``--status`` gives each kind an age of its own, run by run."""
+    finished()
+    failed, canceled = finished(status=Status.FAILED), finished(status=Status.CANCELED)
+    run("prune", "--older-than=30", "--status=completed", "--status=canceled")
+    assert list(Execution.objects.all()) == [failed]
+    assert canceled.status == Status.CANCELED
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("text", "left"), [("2", 1), ("2d", 1), ("48h", 1), ("4d", 2), ("0", 0), ("99999999", 2)]
+)
+def test_an_age_is_in_days_unless_it_has_a_unit(text, left):
+    """A number alone is days; an age before all time deletes nothing."""
+    finished(age=timedelta(days=3))
+    finished(age=timedelta(days=1))
+    run("prune", f"--older-than={text}")
+    assert Execution.objects.count() == left
+
+
+@pytest.mark.django_db
+def test_the_age_may_stand_in_the_settings(settings):
+    """``RETENTION`` is the age unless the command line has one; without either it is refused."""
+    finished(age=timedelta(days=3))
+    settings.EMBEDWORKFLOW = {"RETENTION": timedelta(days=5)}
+    assert "0 deleted" in run("prune")
+    settings.EMBEDWORKFLOW = {"RETENTION": timedelta(days=2)}
+    assert "1 deleted" in run("prune")
+    settings.EMBEDWORKFLOW = {}
+    error = str(refused("prune"))
+    assert "--older-than" in error
+    assert 'EMBEDWORKFLOW["RETENTION"]' in error
+
+
+@on_every_database
+def test_what_the_project_protects_is_kept(alias):
+    """A row that a protected foreign key needs stays, and keeps no other from going."""
+    rows = [finished(alias) for _ in range(5)]
+    Receipt.objects.using(alias).create(execution=rows[2])
+    printed = run("prune", "--older-than=30", f"--database={alias}")
+    assert printed.splitlines() == [
+        f"{alias}: 4 deleted",
+        f"{alias}: 1 kept, for other rows need them",
+    ]
+    assert list(Execution.objects.using(alias)) == [rows[2]]
+
+
+# embedworkflow_check
+
+
+@pytest.fixture
+def declare(monkeypatch):
+    """Return a function that declares a trigger, out of reach of the project's own."""
+    monkeypatch.setattr(triggers, "registry", {})
+    declared = []
+
+    def declare(name, **options):
+        def function(instance, **kwargs):
+            return None
+
+        function.__qualname__ = name
+        triggers.trigger(post_save, sender=Cake, **({"workflow": "bake"} | options))(function)
+        declared.append(triggers.registry[f"{__name__}.{name}"])
+
+    yield declare
+    for trigger in declared:
+        assert post_save.disconnect(trigger.receive, sender=Cake)
+
+
+def test_check_asks_about_keys_and_workflows(sandbox, declare):
+    """A key that works and a workflow that exists and is on pass; nothing is changed."""
+    declare("ordered")
+    declare("by_size", workflow=lambda cake: cake.name)
+    lines = [" ".join(line.split()) for line in run("check").splitlines()]
+    assert lines == [
+        "ok default secret key",
+        f"ok default {__name__}.ordered bake Bake",
+        f"skipped default {__name__}.by_size (a callable) depends on the instance",
+    ]
+    assert {call.method for call in sandbox.requests} == {"GET"}
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"workflow": "cook"}, "404"),
+        ({"workflow": "sleep"}, "the workflow is off"),
+        ({"workflow": ".."}, ".."),
+        ({"user_key": "nobody"}, "404"),
+    ],
+    ids=["missing", "off", "impossible", "another user's"],
+)
+def test_check_finds_a_workflow_that_cannot_run(sandbox, declare, options, reason):
+    """The exit code is 1, and the line names the trigger, where it stands, and the reason."""
+    sandbox.add_workflow("sleep", on=False)
+    declare("ordered", **options)
+    stdout = io.StringIO()
+    error = refused("check", stdout=stdout)
+    assert (str(error), error.returncode) == ("1 of 2 failed.", 1)
+    line = stdout.getvalue().splitlines()[1]
+    assert line.startswith("FAILED   default")
+    assert reason in line
+    assert "test_commands.py:" in line
+
+
+@pytest.mark.parametrize("key", ["sk_test_wrong", ""], ids=["wrong", "missing"])
+def test_check_finds_a_key_that_does_not_work(sandbox, declare, settings, key):
+    """The account fails without showing its key, and its triggers are not asked about."""
+    settings.EMBEDWORKFLOW = {**settings.EMBEDWORKFLOW, "ACCOUNTS": {"eu": {"SECRET_KEY": key}}}
+    declare("ordered", account="eu")
+    stdout = io.StringIO()
+    assert str(refused("check", stdout=stdout)) == "1 of 3 failed."
+    ok, failed, skipped = stdout.getvalue().splitlines()
+    assert ok.startswith("ok       default")
+    assert failed.startswith("FAILED   eu")
+    assert skipped.startswith("skipped  eu")
+    assert "wrong" not in stdout.getvalue()
+
+
+def test_check_may_be_limited_to_an_account(sandbox, declare, settings):
+    """Only the account's key and triggers are looked at; an unknown account is refused."""
+    key = sandbox.secret_key
+    settings.EMBEDWORKFLOW = {**settings.EMBEDWORKFLOW, "ACCOUNTS": {"eu": {"SECRET_KEY": key}}}
+    declare("ordered")
+    declare("shipped", account="eu")
+    lines = run("check", "--account=eu").splitlines()
+    assert [line.split()[1:3] for line in lines] == [
+        ["eu", "secret"],
+        ["eu", f"{__name__}.shipped"],
+    ]
+    assert "Known: default, eu." in str(refused("check", "--account=asia"))
+
+
+def test_check_needs_settings_that_can_be_read(settings):
+    """Settings that are no dict end in the sentence, not in a traceback."""
+    settings.EMBEDWORKFLOW = None
+    assert "EMBEDWORKFLOW should be a dict" in str(refused("check"))
+
+
+# embedworkflow_execute
+
+
+@on_every_database
+def test_execute_stores_an_execution(alias, sandbox):
+    """Every option reaches the row, and the id is printed."""
+    cake = Cake.objects.using(alias).create(name="Sacher")
+    printed = run(
+        "execute",
+        "bake",
+        '--data={"tiers": 3}',
+        "--user-key=jane",
+        "--id-type=hashid",
+        "--idempotency-key=k1",
+        f"--source=bakery.cake:{cake.pk}",
+        "--run-at=2131-05-17T09:00+02:00",
+        f"--database={alias}",
+    )
+    execution = Execution.objects.using(alias).get(pk=printed.strip())
+    assert execution.workflow == "bake"
+    assert execution.execution_data == {"tiers": 3}
+    assert (execution.user_key, execution.id_type) == ("jane", "hashid")
+    assert execution.idempotency_key == "k1"
+    assert execution.source == cake
+    assert execution.run_at.isoformat() == "2131-05-17T07:00:00+00:00"
+    assert run("execute", "bake", "--idempotency-key=k1", f"--database={alias}") == printed
+
+
+@pytest.mark.django_db
+def test_execute_reads_its_data_from_a_file_or_the_input(tmp_path, monkeypatch):
+    """``--data-file`` names a file, or ``-`` for the standard input."""
+    (tmp_path / "data.json").write_text('{"from": "é"}', encoding="utf-8")
+    monkeypatch.setattr(sys, "stdin", io.StringIO('{"from": "stdin"}'))
+    for name, expected in ((tmp_path / "data.json", "é"), ("-", "stdin")):
+        pk = run("execute", "bake", f"--data-file={name}").strip()
+        assert Execution.objects.get(pk=pk).execution_data == {"from": expected}
+
+
+@pytest.mark.django_db
+def test_execute_needs_only_a_workflow():
+    """Without options the data is empty and the account is ``default``."""
+    execution = Execution.objects.get(pk=run("execute", "bake").strip())
+    assert (execution.execution_data, execution.account, execution.source) == ({}, "default", None)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("aware", "text", "expected"),
+    [
+        (True, "2131-05-17T09:00", "2131-05-17T07:00:00+00:00"),
+        (True, "2131-05-17T09:00Z", "2131-05-17T09:00:00+00:00"),
+        (False, "2131-05-17T09:00", "2131-05-17T09:00:00"),
+        (False, "2131-05-17T09:00Z", "2131-05-17T11:00:00"),
+    ],
+)
+def test_a_time_without_an_offset_is_in_the_current_zone(settings, aware, text, expected):
+    """The time is understood as the project understands times, with and without ``USE_TZ``."""
+    settings.TIME_ZONE = "Europe/Vienna"
+    settings.USE_TZ = aware
+    pk = run("execute", "bake", f"--run-at={text}").strip()
+    assert Execution.objects.get(pk=pk).run_at.isoformat() == expected
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        (["--data={"], "The data is no JSON"),
+        (["--data=[1]"], "list"),
+        (["--data-file=/nowhere/data.json"], "--data-file /nowhere/data.json cannot be read"),
+        (["--account=asia"], "There is no account 'asia'"),
+        (["--id-type=name"], "id_type"),
+        (["--idempotency-key=ü"], "idempotency_key"),
+        (["--user-key= "], "user_key"),
+        (["--source=bakery.cake:0"], "--source 'bakery.cake:0'"),
+        (["--source=bakery.cake:x"], "--source 'bakery.cake:x'"),
+        (["--source=bakery.recipe:x"], "--source 'bakery.recipe:x'"),
+        (["--source=bakery.pie:1"], "--source 'bakery.pie:1'"),
+        (["--source=cake"], "--source 'cake'"),
+        (["--run-at=tomorrow"], "--run-at 'tomorrow' is no time"),
+        (["--run-at=2031-02-30T09:00"], "--run-at '2031-02-30T09:00' is no time"),
+        (["--data={}", "--data-file=-"], "not allowed with"),
+        (["--wait=soon"], "--wait"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_execute_refuses_what_makes_no_sense(args, sentence):
+    """Bad input ends in a sentence, and no row."""
+    error = refused("execute", "bake", *args)
+    assert sentence in str(error)
+    assert error.returncode == 1
+    assert not Execution.objects.exists()
+
+
+@on_every_database
+def test_execute_waits_for_the_end(alias, sandbox, settings):
+    """``--wait`` delivers it, asks after it, and prints how it has ended."""
+    settings.EMBEDWORKFLOW = {**settings.EMBEDWORKFLOW, "POLL": (0.01, 0.05, 100)}
+    ended = []
+
+    def receive(execution, **kwargs):
+        ended.append(execution.pk)
+
+    signals.execution_finished.connect(receive)
+    try:
+        pk, outcome = run("execute", "bake", "--wait", f"--database={alias}").splitlines()
+    finally:
+        signals.execution_finished.disconnect(receive)
+    execution = Execution.objects.using(alias).get(pk=pk)
+    assert execution.succeeded
+    assert outcome == "bake is completed: 0 of 0 actions done"
+    assert ended == [execution.pk]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_execute_tells_another_end(sandbox):
+    """An execution that does not complete ends in exit code 1 and the API's words."""
+    error = refused("execute", "nowhere", "--wait")
+    assert str(error).startswith("nowhere is undeliverable: 0 of 0 actions done. ")
+    assert "404" in str(error)
+    assert error.returncode == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_execute_tells_that_it_goes_on(sandbox):
+    """When the time is up, exit code 3 says that the execution still runs."""
+    error = refused("execute", "bake", "--wait=0")
+    assert str(error) == "bake is queued: 0 of 0 actions done; it goes on."
+    assert error.returncode == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_waiting_ends_with_a_signal(sandbox, handlers):
+    """Ctrl-C ends the waiting, not the execution."""
+    with meanwhile(sandbox, lambda: interrupt(signal.SIGINT)):
+        error = refused("execute", "bake", "--wait=60")
+    assert "it goes on" in str(error)
+    assert error.returncode == 3
+
+
+# embedworkflow_sandbox
+
+
+class Watched(io.StringIO):
+    """An output that does something once a word has been written."""
+
+    def __init__(self, word, action):
+        super().__init__()
+        self._word, self._action = word, action
+
+    def write(self, text):
+        """Write it; act if the word is in it."""
+        written = super().write(text)
+        if self._word in text:
+            self._action(text)
+        return written
+
+
+def test_the_sandbox_prints_the_lines_that_lead_to_it(handlers):
+    """Whoever pastes the lines into the settings reaches the sandbox; Ctrl-C ends it."""
+    answers = []
+
+    def use(text):
+        lines = dict(
+            line.split("=", 1) for line in text.splitlines() if line[:14] == "EMBEDWORKFLOW_"
+        )
+        headers = {"Authorization": f"Bearer {lines['EMBEDWORKFLOW_SECRET_KEY']}"}
+        url = f"{lines['EMBEDWORKFLOW_BASE_URL']}/workflows"
+        answers.append(requests.get(url, headers=headers, timeout=10).status_code)
+        pasted = {}
+        exec(text[text.index("EMBEDWORKFLOW = {") : text.index("}") + 1], pasted)
+        assert pasted["EMBEDWORKFLOW"]["BASE_URL"] == lines["EMBEDWORKFLOW_BASE_URL"]
+        assert pasted["EMBEDWORKFLOW"]["SECRET_KEY"] == "sk_test_mine"
+        interrupt(signal.SIGINT)
+
+    stdout = Watched("Ctrl-C", use)
+    printed = run("sandbox", "--port=0", "--secret-key=sk_test_mine", stdout=stdout)
+    assert answers == [200]
+    assert printed.endswith("The sandbox has stopped.\n")
+
+
+def test_the_sandbox_has_the_options_of_its_own_command_line():
+    """No option is known to one of the two command lines only."""
+    from embedworkflow_django.sandbox import __main__ as command_line
+
+    command = load_command_class("embedworkflow_django", "embedworkflow_sandbox")
+    parser = command.create_parser("manage.py", "embedworkflow_sandbox")
+    own = {action.dest for action in command_line.parser()._actions}
+    assert own == {action.dest for action in parser._actions} - (_DJANGOS_OWN - {"help"})
+
+
+def test_the_sandbox_refuses_what_makes_no_sense():
+    """A fault that does not exist and an address that is taken end in a sentence."""
+    assert "nonsense" in str(refused("sandbox", "--port=0", "--fault=nonsense"))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert str(refused("sandbox", f"--port={taken.getsockname()[1]}"))
