@@ -108,17 +108,13 @@ def interrupt(*numbers):
 
 
 @pytest.fixture
-def tableless():
-    """An SQLite database without any tables, under the alias ``scratch``."""
-    databases.settings["scratch"] = {
-        **databases.settings["default"],
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": ":memory:",
-        "OPTIONS": {},
-    }
-    yield "scratch"
-    databases["scratch"].close()
-    del databases["scratch"], databases.settings["scratch"]
+def another():
+    """Another database of the project, under the alias ``scratch``; nobody connects to it."""
+    databases.settings["scratch"] = {**databases.settings["default"], "NAME": ":memory:"}
+    yield
+    del databases.settings["scratch"]
+    if hasattr(databases._connections, "scratch"):
+        del databases["scratch"]
 
 
 @pytest.fixture
@@ -169,7 +165,7 @@ def test_an_unknown_database_is_refused_with_the_nearest_name(name, settings):
 
 
 @pytest.mark.parametrize("name", ["worker", "sync", "status", "prune"])
-def test_a_database_without_executions_is_refused(name, settings, tableless):
+def test_a_database_without_executions_is_refused(name, settings, another):
     """A database that the routers keep executions out of is named, and where they are."""
 
     class Router:
@@ -184,12 +180,34 @@ def test_a_database_without_executions_is_refused(name, settings, tableless):
     assert "default" in error
 
 
-@pytest.mark.django_db(transaction=True)
+@on_every_database
 @pytest.mark.parametrize("name", ["worker", "status"])
-def test_a_database_without_tables_is_named(name, tableless):
+def test_a_database_without_tables_is_named(name, alias):
     """A project that was not migrated is told so."""
-    error = str(refused(name, "--database=scratch"))
-    assert error.startswith("The executions in database 'scratch' cannot be read: ")
+    table = Execution._meta.db_table
+    with databases[alias].schema_editor() as editor:
+        editor.alter_db_table(Execution, table, "elsewhere")
+    try:
+        error = str(refused(name, f"--database={alias}"))
+    finally:
+        with databases[alias].schema_editor() as editor:
+            editor.alter_db_table(Execution, "elsewhere", table)
+    assert error.startswith(f"The executions in database {alias!r} cannot be read: ")
+
+
+@pytest.mark.django_db(databases="__all__")
+@pytest.mark.parametrize("name", ["sync", "status", "prune"])
+def test_every_database_is_worked_on(name, settings):
+    """Without ``--database`` all that hold executions are looked at."""
+    settings.EMBEDWORKFLOW = {"RETENTION": 1}
+    for alias in databases:
+        running(alias)
+        finished(alias)
+    printed = run(name, "--no-wait") if name == "sync" else run(name)
+    for alias in databases:
+        assert alias in printed or name == "sync"
+        due = Execution.objects.using(alias).due().exists()
+        assert due == (name == "sync")
 
 
 @pytest.mark.parametrize(
@@ -526,7 +544,7 @@ def test_prune_never_touches_what_is_not_over(alias):
         finished(alias, age=age, due_at=timezone.now()),
         finished(alias, age=age, finished_at=timezone.now()),
     ]
-    assert run("prune", "--older-than=0", f"--database={alias}") == f"{alias}: 0 deleted\n"
+    assert run("prune", "--older-than=30", f"--database={alias}") == f"{alias}: 0 deleted\n"
     assert Execution.objects.using(alias).count() == len(kept)
 
 
@@ -562,7 +580,9 @@ def test_a_dry_run_only_counts(option):
     """``--dry-run`` says how many there are, and changes nothing."""
     for _ in range(3):
         finished(log=["x"])
-    printed = run("prune", "--dry-run", "--older-than=30", "--batch-size=2", *option)
+    printed = run(
+        "prune", "--database=default", "--dry-run", "--older-than=30", "--batch-size=2", *option
+    )
     assert "default: 3 would be " in printed
     assert Execution.objects.filter(log__isnull=False).count() == 3
 
@@ -583,7 +603,10 @@ def test_prune_ends_with_a_full_batch():
     """A table whose last batch is just full is pruned to its end, too."""
     for _ in range(2):
         finished()
-    assert run("prune", "--older-than=30", "--batch-size=2") == "default: 2 deleted\n"
+    assert (
+        run("prune", "--database=default", "--older-than=30", "--batch-size=2")
+        == "default: 2 deleted\n"
+    )
 
 
 @pytest.mark.django_db
@@ -591,7 +614,7 @@ def test_prune_takes_some_statuses_only():
     """``--status`` gives each kind an age of its own, run by run."""
     finished()
     failed, canceled = finished(status=Status.FAILED), finished(status=Status.CANCELED)
-    run("prune", "--older-than=30", "--status=completed", "--status=canceled")
+    run("prune", "--database=default", "--older-than=30", "--status=completed", "--status=canceled")
     assert list(Execution.objects.all()) == [failed]
     assert canceled.status == Status.CANCELED
 
@@ -604,7 +627,7 @@ def test_an_age_is_in_days_unless_it_has_a_unit(text, left):
     """A number alone is days; an age before all time deletes nothing."""
     finished(age=timedelta(days=3))
     finished(age=timedelta(days=1))
-    run("prune", f"--older-than={text}")
+    run("prune", "--database=default", f"--older-than={text}")
     assert Execution.objects.count() == left
 
 
@@ -613,11 +636,11 @@ def test_the_age_may_stand_in_the_settings(settings):
     """``RETENTION`` is the age unless the command line has one; without either it is refused."""
     finished(age=timedelta(days=3))
     settings.EMBEDWORKFLOW = {"RETENTION": timedelta(days=5)}
-    assert "0 deleted" in run("prune")
+    assert "0 deleted" in run("prune", "--database=default")
     settings.EMBEDWORKFLOW = {"RETENTION": timedelta(days=2)}
-    assert "1 deleted" in run("prune")
+    assert "1 deleted" in run("prune", "--database=default")
     settings.EMBEDWORKFLOW = {}
-    error = str(refused("prune"))
+    error = str(refused("prune", "--database=default"))
     assert "--older-than" in error
     assert 'EMBEDWORKFLOW["RETENTION"]' in error
 

@@ -46,7 +46,9 @@ class Command(BaseCommand):
         data = parser.add_mutually_exclusive_group()
         data.add_argument("--data", metavar="JSON", help="The data, an object. Default: {}.")
         data.add_argument(
-            "--data-file", metavar="FILE", help="A file that holds the data; - is the input."
+            "--data-file",
+            metavar="FILE",
+            help="A file that holds the data; - is the standard input. Default: none.",
         )
         add("--user-key", metavar="KEY", help="The end user. Default: the setting USER_KEY.")
         add(

@@ -96,7 +96,7 @@ class Command(BaseCommand):
         where &= Q(workflow=workflow) if workflow else Q()
         where &= Q(account=account) if account else Q()
         self._stopping = False
-        self._worker: worker.Worker | None = None
+        self._worker = worker.Worker(aliases=[])
         self.counts: Counter[str] = Counter()
         made_due = 0
         with interruption.handled(self._stop, self._stop_at_once):
@@ -126,21 +126,19 @@ class Command(BaseCommand):
             yield free.update(due_at=now, claim="", polls=0, misses=0)
 
     def _ask(self, alias: str) -> None:
-        self._worker = once = worker.Worker(aliases=[alias])
-        once.run_until_idle()
-        self.counts += once.counts
+        self._worker = worker.Worker(aliases=[alias])
+        self._worker.run_until_idle()
+        self.counts += self._worker.counts
 
     def _outcome(self, wait: bool) -> str:
         return f": {summary(self.counts)}" if wait else ""
 
     def _stop(self) -> None:
         self._stopping = True
-        if self._worker:
-            self._worker.stop()
+        self._worker.stop()
 
     def _stop_at_once(self) -> None:
-        if self._worker:
-            self._worker.stop(now=True)
+        self._worker.stop(now=True)
 
 
 def askable(*, final: bool) -> Q:
