@@ -7,11 +7,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import IntegrityError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from . import conf, connections, mirror
+from .client import RemoteExecution
 from .exceptions import APIError, InvalidAnswer
 from .mirror import Change, change
 from .models import Execution, ExecutionEvent, Status
@@ -24,6 +24,7 @@ KEY_WITHOUT_END = "life-"
 BACKOFF = timedelta(seconds=1)
 BACKOFF_CAP = timedelta(hours=1)
 REFUSED = "answer refused"
+_LONGEST_ID = Execution._meta.get_field("remote_id").max_length or 0
 _LARGEST_EXPONENT = 16
 
 
@@ -60,17 +61,19 @@ def act(claimed: Claimed) -> tuple[Change, Exception | None]:
             execution_data=row.execution_data,
             idempotency_key=row.key_sent,
         )
+        if len(remote.id) > _LONGEST_ID:
+            raise InvalidAnswer(_("The API answered with an id of %d characters.") % len(remote.id))
     except APIError as error:
         return judge(claimed, error, timezone.now()), error
     return delivered(row, remote, timezone.now()), None
 
 
-def delivered(row: Execution, remote: Any, now: datetime) -> Change:
+def delivered(row: Execution, remote: RemoteExecution, now: datetime) -> Change:
     """Return the change of a row that the API has confirmed.
 
     Args:
         row: The row as it was claimed.
-        remote: The API's answer, a ``RemoteExecution``.
+        remote: The API's answer.
         now: The time.
     """
     news = mirror.observed(row, remote)
@@ -125,28 +128,16 @@ def judge(claimed: Claimed, error: APIError, now: datetime) -> Change:
     return change(row, values, source=DELIVERY, outcome=outcome, detail=detail)
 
 
-def refused_answer(claimed: Claimed, change: Change, error: Exception, now: datetime) -> Change:
-    """Return the change of a row whose answer the database refuses to store.
+def refused_answer(claimed: Claimed, remote_id: str, now: datetime) -> Change:
+    """Return the change of a row whose answer named an execution that is another row's.
 
     Args:
         claimed: The row.
-        change: What could not be written.
-        error: What the database said.
+        remote_id: The id that the API answered with.
         now: The time.
     """
-    remote_id = change.values.get("remote_id")
-    if remote_id and isinstance(error, IntegrityError):
-        words = _("The API answered with execution %s, which already belongs to another row.")
-        refusal = InvalidAnswer(words % remote_id)
-    else:
-        refusal = InvalidAnswer(_("The API's answer cannot be stored: %s") % error)
-    judged = judge(claimed, refusal, now) if change.source == DELIVERY else None
-    return replace(judged or _left_alone(change, refusal, now), outcome=REFUSED)
-
-
-def _left_alone(change: Change, refusal: InvalidAnswer, now: datetime) -> Change:
-    values = {"claim": "", "due_at": now + BACKOFF_CAP, "last_error": str(refusal)}
-    return mirror.change(change.execution, values, source=change.source, outcome=REFUSED)
+    words = _("The API answered with execution %s, which already belongs to another row.")
+    return replace(judge(claimed, InvalidAnswer(words % remote_id), now), outcome=REFUSED)
 
 
 def not_sent(claimed: Claimed, now: datetime, *, reason: str = "") -> Change:

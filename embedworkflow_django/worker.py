@@ -20,7 +20,6 @@ from queue import Empty, SimpleQueue
 
 from django.db import (
     DatabaseError,
-    DataError,
     IntegrityError,
     InterfaceError,
     close_old_connections,
@@ -29,7 +28,6 @@ from django.db import (
 from django.utils import timezone
 
 from . import conf, delivery, mirror, outbox, sync
-from .delivery import REFUSED
 from .exceptions import InvalidAnswer
 from .mirror import Change
 from .models import Status
@@ -384,8 +382,8 @@ class Worker:
         changes = [self._final_form(ended.change, now) for ended in together]
         try:
             won = self._write(using, changes, now)
-        except (DataError, IntegrityError) as error:
-            self._settle_apart(using, together, error)
+        except IntegrityError:
+            self._settle_apart(using, together, now)
             return
         for ended, change in zip(together, changes, strict=True):
             self._put_down(ended.claimed)
@@ -394,17 +392,14 @@ class Worker:
             else:
                 self.counts["claim lost"] += 1
 
-    def _settle_apart(self, using: str, together: list[_Ended], error: Exception) -> None:
+    def _settle_apart(self, using: str, together: list[_Ended], now: datetime) -> None:
         """Write one by one what could not be written together; the offender becomes a verdict."""
         if len(together) > 1:
             for ended in together:
                 self._settle(using, [ended])
             return
-        claimed, change = together[0].claimed, together[0].change
-        if change.outcome == REFUSED:
-            raise error
-        refused = delivery.refused_answer(claimed, change, error, timezone.now())
-        self._settle(using, [_Ended(claimed, refused)])
+        claimed, remote_id = together[0].claimed, together[0].change.values["remote_id"]
+        self._settle(using, [_Ended(claimed, delivery.refused_answer(claimed, remote_id, now))])
 
     def _write(self, using: str, changes: list[Change], now: datetime) -> set[uuid.UUID]:
         events = (change.event(now) for change in changes)

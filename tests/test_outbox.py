@@ -47,7 +47,9 @@ def stored(alias, pk):
 def test_insert_stores_what_the_orm_would(alias):
     """A row that was inserted has the very values that ``create`` would have given it."""
     (ours,) = make(alias, execution_data={"ü": ["%s", "'", None]}, idempotency_key="k")
-    asked = {name: getattr(ours, name) for name in outbox.ASKED if name not in {"id", "run_again_of"}}
+    asked = {
+        name: getattr(ours, name) for name in outbox.ASKED if name not in {"id", "run_again_of"}
+    }
     asked["idempotency_key"] = "other"
     theirs = Execution.objects.using(alias).create(**asked)
     differing = {"id", "idempotency_key", "_state"}
