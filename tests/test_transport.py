@@ -728,6 +728,7 @@ def test_after_a_bad_answer_the_next_call_works(server, make):
         encoded(gzip.compress(json.dumps(wire.EXECUTION).encode()), "gzip"),
         wire.answer(200, b"\xef\xbb\xbf" + json.dumps(wire.EXECUTION).encode()),
         wire.answer(201, wire.EXECUTION, Content_Type=None),
+        wire.executed(score=1.5e3),
         wire.answer(201, wire.EXECUTION, Content_Type="text/plain"),
         wire.Close(b"HTTP/1.0 201 X\r\n\r\n" + json.dumps(wire.EXECUTION).encode()),
         b"HTTP/1.1 100 Continue\r\n\r\n" + wire.executed(),

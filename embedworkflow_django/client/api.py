@@ -116,17 +116,20 @@ def _checked_base_url(base_url: Any) -> str:
         raise ValueError("base_url holds a space or a control character.")
     try:
         parts = urlsplit(base_url)
-        has_host, has_port = bool(parts.hostname), parts.port != 0
-    except ValueError as error:
-        raise ValueError(f"base_url is no URL: {error}.") from None
+        names_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise ValueError("base_url is no URL: its host or port cannot be read.") from None
     if "@" in parts.netloc:
         raise ValueError("base_url holds a user name or password; the secret key is all it takes.")
-    if parts.scheme not in {"http", "https"} or not has_host or not has_port:
+    if parts.scheme not in {"http", "https"} or not names_host:
         raise ValueError("base_url must start with https:// (or http://) and name a host.")
     if "?" in base_url or "#" in base_url:
         raise ValueError("base_url must end before any ? or #.")
     prepared = requests.PreparedRequest()
-    prepared.prepare_url(base_url, None)
+    try:
+        prepared.prepare_url(base_url, None)
+    except ValueError:
+        raise ValueError("base_url is no URL: its host cannot be read.") from None
     return str(prepared.url).rstrip("/")
 
 

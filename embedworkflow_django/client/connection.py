@@ -110,6 +110,12 @@ class SecurePool(HTTPSConnectionPool):
     ConnectionCls = SecureConnection
 
 
+_OUR_POOLS: dict[type[HTTPConnectionPool], type[HTTPConnectionPool]] = {
+    HTTPConnectionPool: PlainPool,
+    HTTPSConnectionPool: SecurePool,
+}
+
+
 class TimedAdapter(HTTPAdapter):
     """requests' own adapter over the connections of this module; it never retries."""
 
@@ -121,8 +127,7 @@ class TimedAdapter(HTTPAdapter):
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> ProxyManager:
         """Create the pools of connections through a proxy; those of SOCKS have their own."""
         manager: ProxyManager = super().proxy_manager_for(*args, **kwargs)
-        if type(manager) is ProxyManager:
-            _use_our_pools(manager)
+        _use_our_pools(manager)
         return manager
 
     def cert_verify(self, *args: Any, **kwargs: Any) -> None:
@@ -138,4 +143,7 @@ class TimedAdapter(HTTPAdapter):
 
 
 def _use_our_pools(manager: PoolManager) -> None:
-    manager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
+    manager.pool_classes_by_scheme = {
+        scheme: _OUR_POOLS.get(pool, pool)
+        for scheme, pool in manager.pool_classes_by_scheme.items()
+    }
