@@ -1,6 +1,4 @@
-"""Encoding: what a caller gives as execution data becomes plain JSON, or an error that says where
-it cannot.
-"""
+"""Encoding: a caller's execution data becomes plain JSON, or an error that says where it cannot."""
 
 from __future__ import annotations
 
@@ -37,9 +35,7 @@ def encode(data: Any) -> dict[str, Any]:
     if data is None:
         return {}
     if not isinstance(data, Mapping):
-        raise InvalidExecution(
-            _("Execution data should be a dict, not %s.") % type(data).__name__
-        )
+        raise InvalidExecution(_("Execution data should be a dict, not %s.") % type(data).__name__)
     data = dict(data)
     try:
         text = json.dumps(data, cls=DjangoJSONEncoder, allow_nan=False)

@@ -40,7 +40,7 @@ class PartialIndex(models.Index):
         schema_editor: BaseDatabaseSchemaEditor,
         using: str = "",
         **kwargs: Any,
-    ) -> Statement | None:
+    ) -> Statement:
         """Return the statement that creates the index."""
         index = models.Index(
             fields=self.fields,

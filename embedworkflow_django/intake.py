@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
-from django.db import models, router
+from django.db import connections, models, router
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from . import conf, encoding
 from .exceptions import InvalidExecution
-from .models import Execution, source_type
+from .models import Execution, source_id, source_type
 
 # The values of the API's ``id_type`` (API page, section 7).
 ID_TYPES = ("id", "key", "hashid")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
 _LONGEST = 255
+# What another run has in common with the first one.
+_REPEATED = ("account", "workflow", "id_type", "user_key", "trigger", "source_type", "source_id")
 
 
 def new_execution(
@@ -35,7 +37,6 @@ def new_execution(
     run_at: datetime | None = None,
     using: str | None = None,
     trigger: str = "",
-    run_again_of: Execution | None = None,
 ) -> tuple[Execution, str]:
     """Return a new row, and the alias of the database that it belongs into.
 
@@ -50,12 +51,13 @@ def new_execution(
         run_at: When it shall be sent; at once by default.
         using: The database's alias; the source's by default.
         trigger: The name of the trigger that asks.
-        run_again_of: The execution of which it is another run.
 
     Raises:
         InvalidExecution: An argument makes no sense; the message names it.
         ConfigurationError: The account is not configured.
     """
+    if not isinstance(account, str):
+        raise InvalidExecution(_("account should be an account's alias, not %r.") % (account,))
     conf.require_key(account)
     alias = _database(using, source)
     now = timezone.now()
@@ -66,20 +68,40 @@ def new_execution(
         user_key=_user_key(user_key, account, source),
         execution_data=encoding.encode(data),
         idempotency_key=_idempotency_key(idempotency_key),
-        trigger=trigger,
-        run_again_of=run_again_of,
-        run_at=_run_at(run_at),
-        due_at=max(now, run_at) if run_at else now,
+        trigger=_bounded(trigger, "trigger"),
+        run_at=_run_at(run_at, now),
         created_at=now,
     )
+    execution.due_at = execution.run_at or now
     if source is not None:
-        execution._state.db = alias
         execution.source_type = source_type(source)
-        execution.source_id = _source_id(source, execution)
+        execution.source_id = _source_id(source, execution, alias)
     return execution, alias
 
 
-def identifier(workflow: str) -> str:
+def another_run(execution: Execution, data: Any) -> Execution:
+    """Return a new row that asks for the same as another one, and is linked to it.
+
+    Args:
+        execution: The one to repeat.
+        data: The new execution's data.
+
+    Raises:
+        InvalidExecution: The data makes no sense.
+        ConfigurationError: The account is not configured any more.
+    """
+    conf.require_key(execution.account)
+    now = timezone.now()
+    return Execution(
+        **{name: getattr(execution, name) for name in _REPEATED},
+        execution_data=encoding.encode(data),
+        run_again_of=execution,
+        due_at=now,
+        created_at=now,
+    )
+
+
+def identifier(workflow: Any) -> str:
     """Return a workflow's identifier, if it may be one.
 
     Raises:
@@ -113,11 +135,12 @@ def _id_type(id_type: str) -> str:
     return id_type
 
 
-def _user_key(user_key: str | None, account: str, source: models.Model | None) -> str:
+def _user_key(user_key: Any, account: str, source: models.Model | None) -> str:
     if user_key is None:
+        # The setting, or what its callable returns, may say "nobody" by an empty string.
         user_key = conf.user_key(account, source)
-    if user_key is None:
-        return ""
+        if user_key is None or user_key == "":
+            return ""
     if not isinstance(user_key, str) or not user_key.strip() or _CONTROL.search(user_key):
         raise InvalidExecution(
             _("user_key should be a string without control characters, not %r.") % (user_key,)
@@ -125,7 +148,7 @@ def _user_key(user_key: str | None, account: str, source: models.Model | None) -
     return _bounded(user_key, "user_key")
 
 
-def _idempotency_key(key: str | None) -> str | None:
+def _idempotency_key(key: Any) -> str | None:
     if key is None:
         return None
     if not isinstance(key, str) or not _HEADER_VALUE.fullmatch(key):
@@ -153,7 +176,8 @@ def once_key(trigger: str, source_type: str, source_id: str) -> str:
     return f"once:{hashlib.sha256(key.encode()).hexdigest()}"
 
 
-def _run_at(run_at: datetime | None) -> datetime | None:
+def _run_at(run_at: Any, now: datetime) -> datetime | None:
+    """Return when to send: never before now, for the time to give up counts from then."""
     if run_at is None:
         return None
     if not isinstance(run_at, datetime) or timezone.is_aware(run_at) != settings.USE_TZ:
@@ -161,7 +185,12 @@ def _run_at(run_at: datetime | None) -> datetime | None:
         raise InvalidExecution(
             _("run_at should be %(kind)s, not %(given)r.") % {"kind": kind, "given": run_at}
         )
-    return run_at
+    try:
+        return max(now, run_at.astimezone(UTC) if settings.USE_TZ else run_at)
+    except OverflowError:
+        raise InvalidExecution(
+            _("run_at is %s, which is beyond the calendar in UTC.") % run_at
+        ) from None
 
 
 def _database(using: str | None, source: models.Model | None) -> str:
@@ -169,6 +198,11 @@ def _database(using: str | None, source: models.Model | None) -> str:
         raise InvalidExecution(_("source should be a model instance, not %r.") % (source,))
     hints = {"instance": source} if source is not None else {}
     alias = using or router.db_for_write(Execution, **hints)
+    if alias not in connections:
+        raise InvalidExecution(
+            _("There is no database %(alias)r. %(hint)s")
+            % {"alias": alias, "hint": conf.did_you_mean(str(alias), connections)}
+        )
     if not router.allow_migrate_model(alias, Execution):
         raise InvalidExecution(
             _(
@@ -180,18 +214,26 @@ def _database(using: str | None, source: models.Model | None) -> str:
     return alias
 
 
-def _source_id(source: models.Model, execution: Execution) -> str:
-    if source.pk is None or source._state.adding:
+def _source_id(source: models.Model, execution: Execution, alias: str) -> str:
+    label = source._meta.label
+    # Not the object's own text: it may need what an unsaved object has not, or a query.
+    parts = source.pk if isinstance(source.pk, tuple) else (source.pk,)
+    if None in parts or source._state.adding:
         raise InvalidExecution(
-            _("The source %(source)r is not saved, or was deleted: it has no key to refer to.")
-            % {"source": source}
+            _(
+                "The source, a %(label)s, is not saved, or was deleted: it has no key to refer "
+                "to. Save it first."
+            )
+            % {"label": label}
         )
+    execution._state.db = alias
     if not router.allow_relation(source, execution):
         raise InvalidExecution(
             _(
-                "The source lives in database %(theirs)r and the execution in %(ours)r; "
-                "one transaction cannot cover both."
+                "The source, %(label)s %(pk)s, lives in database %(theirs)r and the execution in "
+                "%(ours)r; one transaction cannot cover both. Name the source's with using=…, or "
+                "let a router's allow_relation() say that it may be."
             )
-            % {"theirs": source._state.db, "ours": execution._state.db}
+            % {"label": label, "pk": source.pk, "theirs": source._state.db, "ours": alias}
         )
-    return _bounded(str(source.pk), "source")
+    return _bounded(source_id(source), "source")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any
 
 from django.apps import apps
-from django.db import models
+from django.core.exceptions import ValidationError
+from django.db import models, router
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -69,14 +71,19 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
 
     def for_source(self, source: models.Model) -> ExecutionQuerySet:
         """Those that are about an object."""
-        return self.filter(source_type=source_type(source), source_id=str(source.pk))
+        return self.filter(source_type=source_type(source), source_id=source_id(source))
 
 
 def source_type(source: models.Model | type[models.Model]) -> str:
     """Return the label ``app.model`` under which an object, or its proxy, is a source."""
-    concrete = source._meta.concrete_model
-    assert concrete is not None
-    return concrete._meta.label_lower
+    return source._meta.concrete_model._meta.label_lower  # type: ignore[union-attr]
+
+
+def source_id(source: models.Model) -> str:
+    """Return an object's key as the text by which it is found again."""
+    if isinstance(source._meta.pk, models.CompositePrimaryKey):
+        return json.dumps([str(part) for part in source.pk])
+    return str(source.pk)
 
 
 def _counter(verbose_name: Any) -> models.PositiveIntegerField[int, int]:
@@ -94,7 +101,7 @@ class Execution(models.Model):
 
     # Asked.
     id = models.UUIDField(_("id"), primary_key=True, default=uuid7, editable=False)
-    account = models.CharField(_("account"), max_length=100, default="default")
+    account = ExactCharField(_("account"), max_length=100, default="default")
     workflow = models.CharField(
         _("workflow"), max_length=255, help_text=_("The identifier as given.")
     )
@@ -118,7 +125,7 @@ class Execution(models.Model):
     )
     trigger = models.CharField(_("trigger"), max_length=255, blank=True)
     source_type = models.CharField(_("source type"), max_length=200, blank=True)
-    source_id = models.CharField(_("source id"), max_length=255, blank=True)
+    source_id = ExactCharField(_("source id"), max_length=255, blank=True)
     run_again_of = models.ForeignKey(
         "self",
         verbose_name=_("run again of"),
@@ -161,9 +168,7 @@ class Execution(models.Model):
 
     # Mirrored, under the API's own names where they are free.
     # Unique where known, so NULL where not.
-    remote_id = ExactCharField(
-        _("remote id"), max_length=64, null=True, blank=True
-    )
+    remote_id = ExactCharField(_("remote id"), max_length=64, null=True, blank=True)
     hashid = models.CharField(_("hashid"), max_length=64, blank=True)
     key = models.CharField(_("key"), max_length=255, blank=True)
     name = models.CharField(_("name"), max_length=255, blank=True)
@@ -252,8 +257,14 @@ class Execution(models.Model):
         model = self.source_model
         if model is None:
             return None
-        manager = model._base_manager.using(self._state.db)
-        return manager.filter(pk=self.source_id).first()
+        key: Any = self.source_id
+        rows = model._base_manager.using(router.db_for_read(model, instance=self))
+        try:
+            if isinstance(model._meta.pk, models.CompositePrimaryKey):
+                key = json.loads(key)
+            return rows.filter(pk=key).first()
+        except (ValueError, ValidationError):
+            return None  # The model has had another kind of key since.
 
 
 class ExecutionEvent(models.Model):

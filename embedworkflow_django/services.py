@@ -1,20 +1,21 @@
-"""The public verbs: each stores what is wanted, with the caller's transaction; none calls the API."""
+"""The public verbs: each stores what is wanted in the caller's transaction; none calls the API."""
 
 from __future__ import annotations
 
+import inspect
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
 from asgiref.sync import sync_to_async
-from django.db import models, transaction
+from django.db import IntegrityError, models, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from . import dispatchers, intake, outbox, signals
-from .conf import DEFAULT_ACCOUNT
+from .conf import DEFAULT_ACCOUNT, ConfigurationError
 from .exceptions import InvalidExecution, InvalidTransition
 from .models import FINAL, Execution, ExecutionEvent, Status
 
@@ -111,24 +112,26 @@ def execute_many(calls: Iterable[Mapping[str, Any]]) -> list[Execution]:
         by_database[alias].append(number)
         rows.append(execution)
     for alias, numbers in by_database.items():
-        stored = store([rows[number] for number in numbers], alias)
+        # All of them or none: a caller may then repeat the whole call.
+        with transaction.atomic(using=alias, savepoint=False):
+            stored = store([rows[number] for number in numbers], alias)
         for number, execution in zip(numbers, stored, strict=True):
             rows[number] = execution
     return rows
 
 
-_ARGUMENTS = frozenset(execute.__kwdefaults__) | {"workflow", "data"}
+_ARGUMENTS = frozenset(inspect.signature(execute).parameters)
 
 
-def _called(number: int, call: Mapping[str, Any]) -> tuple[Execution, str]:
+def _called(number: int, call: Any) -> tuple[Execution, str]:
     if not isinstance(call, Mapping) or not {"workflow"} <= set(call) <= _ARGUMENTS:
         raise InvalidExecution(
             _("Call %(number)d should be a mapping of execute's own arguments, not %(call)r.")
-            % {"number": number, "call": sorted(call) if isinstance(call, Mapping) else call}
+            % {"number": number, "call": list(call) if isinstance(call, Mapping) else call}
         )
     try:
         return intake.new_execution(**call)
-    except InvalidExecution as error:
+    except (InvalidExecution, ConfigurationError) as error:
         error.args = (_("Call %(number)d: %(error)s") % {"number": number, "error": error},)
         raise
 
@@ -147,7 +150,8 @@ def store(executions: list[Execution], using: str) -> list[Execution]:
     outbox.insert(executions, using=using, ignore_conflicts=keyed)
     stored = outbox.by_key(executions, using=using) if keyed else executions
     own = {execution.pk for execution in executions}
-    new = [execution for execution in stored if execution.pk in own]
+    # By their keys: two calls under one idempotency key are one execution.
+    new = list({each.pk: each for each in stored if each.pk in own}.values())
     if new:
         # Not a partial: Django logs a failing hook by its __qualname__.
         transaction.on_commit(lambda: _committed(using, new), using=using, robust=True)
@@ -162,7 +166,7 @@ def _committed(using: str, executions: list[Execution]) -> None:
 
 
 def run_again(
-    execution: Execution, *, data: Mapping[str, Any] | None | _Unset = UNSET, by: str = ""
+    execution: Execution, *, data: Mapping[str, Any] | _Unset | None = UNSET, by: str = ""
 ) -> Execution:
     """Have the same workflow executed once more: a new execution, linked to this one.
 
@@ -176,20 +180,13 @@ def run_again(
 
     Raises:
         InvalidExecution: The data makes no sense.
+        InvalidTransition: The execution was deleted.
         ConfigurationError: The account is not configured any more.
     """
-    using = _database(execution)
-    again, _alias = intake.new_execution(
-        execution.workflow,
-        execution.execution_data if isinstance(data, _Unset) else data,
-        user_key=execution.user_key or None,
-        id_type=execution.id_type,
-        account=execution.account,
-        using=using,
-        trigger=execution.trigger,
-        run_again_of=execution,
+    using = _fresh(execution)
+    again = intake.another_run(
+        execution, execution.execution_data if isinstance(data, _Unset) else data
     )
-    again.source_type, again.source_id = execution.source_type, execution.source_id
     with transaction.atomic(using=using):
         store([again], using)
         if by:
@@ -214,6 +211,7 @@ def cancel(execution: Execution, *, by: str = "") -> Execution:
         by,
         where=Q(status=Status.QUEUED, sent_at=None),
         values={"status": Status.CANCELED, "due_at": now, "finished_at": now, "claim": ""},
+        before=Status.QUEUED,
         refusal=_("only a queued execution of which no delivery may have been received can be."),
     )
 
@@ -229,18 +227,17 @@ def stop(execution: Execution, *, by: str = "") -> Execution:
         by: The person who wants it, for the history.
 
     Raises:
-        InvalidTransition: It does not run.
+        InvalidTransition: It does not run, or was deleted.
     """
-    execution.refresh_from_db(fields=["status"])
+    _fresh(execution)
     if execution.status == Status.QUEUED:
         return cancel(execution, by=by)
-    now = timezone.now()
     return _transition(
         execution,
         "stop",
         by,
         where=Q(status__in=[Status.RUNNING, Status.UPCOMING, Status.UNKNOWN]),
-        values={"stop_requested_at": now, "due_at": now, "claim": ""},
+        values={"stop_requested_at": timezone.now(), "due_at": timezone.now(), "claim": ""},
         refusal=_("only a running execution can be."),
     )
 
@@ -254,10 +251,13 @@ def refresh(execution: Execution, *, by: str = "") -> Execution:
 
     Raises:
         InvalidTransition: There is nothing to try or to ask: it is canceled, undeliverable or
-            unconfirmed, or just being sent.
+            unconfirmed, scheduled for later, just being sent, or was deleted.
     """
-    # Not one that is just being sent, nor one whose end is still to be announced.
-    at_rest = Q(status=Status.QUEUED, claim="")
+    now = timezone.now()
+    # Not one that is just being sent, one that waits for its run_at, nor one whose end is still
+    # to be announced.
+    started = Q(run_at__isnull=True) | Q(run_at__lte=now)
+    at_rest = Q(status=Status.QUEUED, claim="") & started
     at_the_api = Q(remote_id__isnull=False) & (
         ~Q(status__in=sorted(FINAL)) | Q(announced_at__isnull=False)
     )
@@ -266,7 +266,7 @@ def refresh(execution: Execution, *, by: str = "") -> Execution:
         "refresh",
         by,
         where=at_rest | at_the_api,
-        values={"due_at": timezone.now(), "claim": "", "polls": 0, "misses": 0},
+        values={"due_at": now, "claim": "", "polls": 0, "misses": 0},
         refusal=_("there is nothing to ask the API about it now."),
     )
 
@@ -293,35 +293,30 @@ def resolve(
     if remote_id is None:
         values |= {"status": Status.QUEUED, "sent_at": None, "run_at": now}
     else:
-        remote_id = _remote_id(execution, remote_id)
+        remote_id = _remote_id(remote_id)
         values |= {"status": Status.RUNNING, "remote_id": remote_id, "dispatched_at": now}
-    return _transition(
-        execution,
-        "resolve",
-        by,
-        where=Q(status=Status.UNCONFIRMED),
-        values=values,
-        refusal=_("only an unconfirmed execution can be."),
-    )
-
-
-def _remote_id(execution: Execution, remote_id: str) -> str:
-    remote_id = remote_id.strip()
-    longest = Execution._meta.get_field("remote_id").max_length or 0
-    if not remote_id or len(remote_id) > longest or not remote_id.isprintable():
-        raise InvalidTransition(_("%r cannot be the id of an execution.") % remote_id)
-    other = (
-        Execution.objects.using(_database(execution))
-        .filter(remote_id=remote_id, account=execution.account)
-        .exclude(pk=execution.pk)
-        .first()
-    )
-    if other is not None:
-        raise InvalidTransition(
-            _("%(remote_id)s is already the remote id of execution %(other)s.")
-            % {"remote_id": remote_id, "other": other.pk}
+    try:
+        return _transition(
+            execution,
+            "resolve",
+            by,
+            where=Q(status=Status.UNCONFIRMED),
+            values=values,
+            before=Status.UNCONFIRMED,
+            refusal=_("only an unconfirmed execution can be."),
         )
-    return remote_id
+    except IntegrityError:
+        raise InvalidTransition(
+            _("%s is already the remote id of another execution.") % remote_id
+        ) from None
+
+
+def _remote_id(remote_id: Any) -> str:
+    longest = Execution._meta.get_field("remote_id").max_length or 0
+    stripped = remote_id.strip() if isinstance(remote_id, str) else ""
+    if not stripped or len(stripped) > longest or not stripped.isprintable():
+        raise InvalidTransition(_("%r cannot be the id of an execution.") % (remote_id,))
+    return stripped
 
 
 def _transition(
@@ -332,13 +327,24 @@ def _transition(
     where: Q,
     values: dict[str, Any],
     refusal: str,
+    before: str | None = None,
 ) -> Execution:
-    """Change a row if it is still as it must be, and have somebody woken; one UPDATE decides."""
-    using, before = _database(execution), execution.status
+    """Change a row if it is still as it must be, and have somebody woken; one UPDATE decides.
+
+    Args:
+        execution: The row, however stale; it gets its present values.
+        verb: What is wanted.
+        by: Who wants it.
+        where: How the row must be.
+        values: New values of columns.
+        refusal: Why it cannot be done if it is otherwise.
+        before: The status that is changed; ``None`` if it stays.
+    """
+    using = _database(execution)
     with transaction.atomic(using=using):
-        rows = Execution.objects.using(using).filter(pk=execution.pk)
-        if not rows.filter(where).update(**values):
-            execution.refresh_from_db(using=using)
+        changed = Execution.objects.using(using).filter(where, pk=execution.pk).update(**values)
+        _fresh(execution)
+        if not changed:
             raise InvalidTransition(
                 _("%(verb)s: execution %(id)s is %(status)s; %(refusal)s")
                 % {
@@ -348,17 +354,13 @@ def _transition(
                     "refusal": refusal,
                 }
             )
-        for name, value in values.items():
-            setattr(execution, name, value)
         _note(execution, verb, by)
-        transaction.on_commit(
-            lambda: _changed(using, execution, before), using=using, robust=True
-        )
+        transaction.on_commit(lambda: _changed(using, execution, before), using=using, robust=True)
     return execution
 
 
-def _changed(using: str, execution: Execution, before: str) -> None:
-    if execution.status != before:
+def _changed(using: str, execution: Execution, before: str | None) -> None:
+    if before is not None:
         signals.execution_status_changed.send_robust(
             Execution, execution=execution, before=before, after=execution.status
         )
@@ -375,9 +377,19 @@ def _note(execution: Execution, verb: str, by: str, **detail: str) -> None:
 
 
 def _database(execution: Execution) -> str:
-    if execution._state.db is None:
-        raise InvalidTransition(_("Execution %s is not saved.") % execution.pk)
+    if execution._state.db is None or execution.pk is None:
+        raise InvalidTransition(_("The execution is not saved, or was deleted."))
     return execution._state.db
+
+
+def _fresh(execution: Execution) -> str:
+    """Give a row its present values; return its database's alias."""
+    using = _database(execution)
+    try:
+        execution.refresh_from_db(using=using)
+    except Execution.DoesNotExist:
+        raise InvalidTransition(_("Execution %s was deleted.") % execution.pk) from None
+    return using
 
 
 aexecute = sync_to_async(execute)

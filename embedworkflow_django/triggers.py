@@ -5,18 +5,20 @@ from __future__ import annotations
 import inspect
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from django.db import DatabaseError, connections, models
+from django.db import Error, connections, models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.transaction import TransactionManagementError
 from django.dispatch import Signal
 
 from . import conf, intake, services, signals
 from .exceptions import InvalidExecution
-from .models import source_type
+from .models import source_id, source_type
 
 __all__ = ["Trigger", "suppressed", "trigger"]
 
@@ -26,6 +28,7 @@ Function = Callable[..., Any]
 F = TypeVar("F", bound=Function)
 ByInstance = str | Callable[[Any], str | None]
 
+_SWALLOWED = "The function caught a database error outside of an atomic() block of its own."
 _suppressed: ContextVar[bool] = ContextVar("embedworkflow_suppressed", default=False)
 
 
@@ -66,12 +69,11 @@ class Trigger:
         instance = arguments.pop("instance", sender)
         try:
             self._fire(instance, sender, arguments)
-        except Exception as error:
-            self._failed(instance, error, self._database(instance, arguments))
+        except Exception as error:  # noqa: BLE001 - whatever a project's function may raise
+            self._failed(instance, error)
 
     def _fire(self, instance: Any, sender: Any, arguments: dict[str, Any]) -> None:
-        using = self._database(instance, arguments)
-        with _undone_on_error(using):
+        with _undone_on_error():
             data = _plain(self.function(instance, sender=sender, **arguments))
             if data is None:
                 return
@@ -86,14 +88,13 @@ class Trigger:
             id_type=self.id_type,
             idempotency_key=self._once_key(source),
             account=self.account,
-            using=using,
+            using=self._database(source, arguments.get("using")),
             trigger=self.name,
         )
         services.store([execution], alias)
 
-    def _database(self, instance: Any, arguments: Mapping[str, Any]) -> str | None:
-        state = getattr(instance, "_state", None)
-        return self.using or arguments.get("using") or getattr(state, "db", None)
+    def _database(self, source: models.Model | None, signals_own: str | None) -> str | None:
+        return self.using or signals_own or (source._state.db if source is not None else None)
 
     def _once_key(self, source: models.Model | None) -> str | None:
         if not self.once:
@@ -102,24 +103,22 @@ class Trigger:
             raise InvalidExecution(
                 f"Trigger {self.name} has once=True, which needs a model instance as its source."
             )
-        return intake.once_key(self.name, source_type(source), str(source.pk))
+        return intake.once_key(self.name, source_type(source), source_id(source))
 
-    def _failed(self, instance: Any, error: Exception, using: str | None) -> None:
+    def _failed(self, instance: Any, error: Exception) -> None:
+        # Not the object's own text: it may say what a log must not, or need a query.
+        about = type(instance).__name__, getattr(instance, "pk", None)
         logger.error(
-            "Trigger %s failed for %r; nothing was queued.",
+            "Trigger %s failed for %s %s; nothing was queued.",
             self.name,
-            instance,
+            *about,
             exc_info=error,
             extra={"trigger": self.name},
         )
         signals.trigger_failed.send_robust(
             self.function, trigger=self.name, instance=instance, exception=error
         )
-        broken = (
-            using is not None
-            and isinstance(error, DatabaseError)
-            and connections[using].needs_rollback
-        )
+        broken = isinstance(error, Error) and any(c.needs_rollback for c in _in_transaction())
         if broken or conf.settings.trigger_errors == "raise":
             raise error
 
@@ -157,15 +156,17 @@ def trigger(
         using: The database's alias; the signal's own by default.
 
     Raises:
-        TypeError: The function is a coroutine function, or the signal is none.
+        TypeError: What is decorated is no plain function, or the signal is none.
     """
-    heard = (signal,) if isinstance(signal, Signal) else tuple(signal)
+    heard = tuple(signal) if isinstance(signal, (list, tuple)) else (signal,)
     if not heard or not all(isinstance(each, Signal) for each in heard):
-        raise TypeError(f"trigger() needs a signal, or several, not {signal!r}.")
+        raise TypeError(f"trigger() needs a signal, or a list of them, not {signal!r}.")
     senders = tuple(sender) if isinstance(sender, (list, tuple)) else (sender,)
 
     def connect(function: F) -> F:
-        if inspect.iscoroutinefunction(function):
+        if not inspect.isfunction(inspect.unwrap(function)):
+            raise TypeError(f"trigger() decorates a plain function, not {function!r}.")
+        if inspect.iscoroutinefunction(inspect.unwrap(function)):
             raise TypeError(
                 f"{function.__qualname__} is a coroutine function. A trigger runs inside the "
                 "transaction of the signal's sender, so make it a plain function."
@@ -204,17 +205,26 @@ def suppressed() -> Iterator[None]:
         _suppressed.reset(before)
 
 
+def _in_transaction() -> list[BaseDatabaseWrapper]:
+    return [c for c in connections.all(initialized_only=True) if c.in_atomic_block]
+
+
 @contextmanager
-def _undone_on_error(using: str | None) -> Iterator[None]:
-    """Undo what a failing function has done to the transaction around it.
+def _undone_on_error() -> Iterator[None]:
+    """Undo what a failing function has done to the transactions around it.
 
     A savepoint is made with its first query, so that a function that makes none costs none.
     """
-    if using is None or not connections[using].in_atomic_block:
+    with ExitStack() as stack:
+        for connection in _in_transaction():
+            stack.enter_context(_savepoint_on_demand(connection))
         yield
-        return
-    connection = connections[using]
-    hooks, savepoints = len(connection.run_on_commit), list[str]()
+
+
+@contextmanager
+def _savepoint_on_demand(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    hooks, broken = len(connection.run_on_commit), connection.needs_rollback
+    savepoints: list[Any] = []
 
     def begin(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
         if not savepoints:
@@ -226,15 +236,27 @@ def _undone_on_error(using: str | None) -> Iterator[None]:
     try:
         with connection.execute_wrapper(begin):
             yield
+        if connection.needs_rollback and not broken:
+            raise TransactionManagementError(_SWALLOWED)  # noqa: TRY301 - undone below
+        if savepoints:
+            # Fails, too, where a caught error has aborted PostgreSQL's transaction.
+            connection.savepoint_commit(savepoints[0])
     except BaseException:
         del connection.run_on_commit[hooks:]
+        # Django lets nothing pass to a connection that needs a rollback, not even a rollback.
+        connection.needs_rollback = broken
         if savepoints:
-            connection.savepoint_rollback(savepoints[0])
-            connection.needs_rollback = False
+            _roll_back(connection, savepoints[0])
         raise
-    finally:
-        if savepoints:
-            connection.savepoint_commit(savepoints[0])
+
+
+def _roll_back(connection: BaseDatabaseWrapper, savepoint: Any) -> None:
+    try:
+        connection.savepoint_rollback(savepoint)
+        connection.savepoint_commit(savepoint)
+    except Error:
+        connection.needs_rollback = True
+        raise
 
 
 def _plain(data: Any) -> Any:

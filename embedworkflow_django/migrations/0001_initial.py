@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
             name='Execution',
             fields=[
                 ('id', models.UUIDField(default=embedworkflow_django.keys.uuid7, editable=False, primary_key=True, serialize=False, verbose_name='id')),
-                ('account', models.CharField(default='default', max_length=100, verbose_name='account')),
+                ('account', embedworkflow_django.fields.ExactCharField(default='default', max_length=100, verbose_name='account')),
                 ('workflow', models.CharField(help_text='The identifier as given.', max_length=255, verbose_name='workflow')),
                 ('id_type', models.CharField(default='key', help_text='How the API reads it.', max_length=20, verbose_name='id type')),
                 ('user_key', models.CharField(blank=True, help_text='The end user on whose behalf the workflow runs.', max_length=255, verbose_name='user key')),
@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
                 ('idempotency_key', embedworkflow_django.fields.ExactCharField(blank=True, help_text='Given by the caller; otherwise the id serves.', max_length=255, null=True, verbose_name='idempotency key')),
                 ('trigger', models.CharField(blank=True, max_length=255, verbose_name='trigger')),
                 ('source_type', models.CharField(blank=True, max_length=200, verbose_name='source type')),
-                ('source_id', models.CharField(blank=True, max_length=255, verbose_name='source id')),
+                ('source_id', embedworkflow_django.fields.ExactCharField(blank=True, max_length=255, verbose_name='source id')),
                 ('run_at', models.DateTimeField(blank=True, null=True, verbose_name='run at')),
                 ('status', models.CharField(choices=[('queued', 'queued'), ('running', 'running'), ('upcoming', 'upcoming'), ('completed', 'completed'), ('failed', 'failed'), ('stopped', 'stopped'), ('deleted', 'deleted'), ('undeliverable', 'undeliverable'), ('unconfirmed', 'unconfirmed'), ('canceled', 'canceled'), ('unknown', 'unknown')], default='queued', max_length=20, verbose_name='status')),
                 ('due_at', models.DateTimeField(default=django.utils.timezone.now, null=True, verbose_name='due at')),
