@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db import router, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, URLResolver, path, reverse
+from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -25,12 +23,8 @@ from ..exceptions import EmbedWorkflowError
 from ..models import Execution
 from . import lists, presentation, sources, verbs
 from .forms import ResolveForm
+from .shell import ShellMixin
 from .verbs import VERBS, Verb
-
-if TYPE_CHECKING:
-    _ModelAdmin = admin.ModelAdmin[Execution]
-else:
-    _ModelAdmin = object
 
 # The most that one request does; a form may not have more fields than about twice as many.
 MAX_SELECTED = 500
@@ -51,7 +45,7 @@ def _action(verb: Verb) -> Callable[..., HttpResponse | None]:
     return decorate(act)
 
 
-class VerbsMixin(_ModelAdmin):
+class VerbsMixin(ShellMixin):
     """Each verb with a right of its own, asked for again wherever it is carried out."""
 
     actions = tuple(_action(verb) for verb in VERBS.values())
@@ -121,9 +115,9 @@ class VerbsMixin(_ModelAdmin):
 
     # The page's buttons
 
-    def get_urls(self) -> list[URLPattern | URLResolver]:  # type: ignore[override]
+    def get_urls(self) -> list[URLPattern]:
         """Return the admin's URLs, and one for each verb."""
-        return [
+        own: list[URLPattern] = [
             path(
                 f"<path:object_id>/{verb.name.replace('_', '-')}/",
                 self.admin_site.admin_view(self.verb_view),
@@ -131,11 +125,12 @@ class VerbsMixin(_ModelAdmin):
                 name=f"{self.opts.app_label}_{self.opts.model_name}_{verb.name}",
             )
             for verb in VERBS.values()
-        ] + super().get_urls()
+        ]
+        return own + super().get_urls()
 
     def verb_url(self, request: HttpRequest, verb: Verb, execution: Execution) -> str:
         """Return where a button posts to; the list's filters go along."""
-        return self._with_filters(request, self._url(verb.name, execution.pk))
+        return self.url_of(request, verb.name, execution.pk)
 
     def buttons(self, request: HttpRequest, execution: Execution) -> list[dict[str, Any]]:
         """Return the verbs that make sense for an execution and that the viewer may use."""
@@ -160,7 +155,7 @@ class VerbsMixin(_ModelAdmin):
             return HttpResponseNotAllowed(["POST"])
         execution = self.get_object(request, unquote(object_id))
         if execution is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            return self.not_found(request, object_id)
         if not self.may(request, chosen, execution):
             raise PermissionDenied
         if chosen is verbs.RESOLVE:
@@ -183,7 +178,7 @@ class VerbsMixin(_ModelAdmin):
         done, refused = self.perform(request, verb, [execution.pk], **arguments)
         self._report(request, verb, done, refused)
         result = done[0] if done else execution
-        return HttpResponseRedirect(self._with_filters(request, self._url("change", result.pk)))
+        return HttpResponseRedirect(self.url_of(request, "change", result.pk))
 
     # Both
 
@@ -236,9 +231,7 @@ class VerbsMixin(_ModelAdmin):
         for name, reason in refused[:MAX_REPORTED]:
             self.message_user(request, format_html("{}: {}", name, reason), messages.WARNING)
         if more := len(refused) - MAX_REPORTED if len(refused) > MAX_REPORTED else 0:
-            text = ngettext(
-                "%(count)d more was refused.", "%(count)d more were refused.", more
-            )
+            text = ngettext("%(count)d more was refused.", "%(count)d more were refused.", more)
             self.message_user(request, text % {"count": more}, messages.WARNING)
 
     def confirmation(
@@ -258,6 +251,7 @@ class VerbsMixin(_ModelAdmin):
             "title": verb.question % {"count": len(rows)},
             "verb": verb,
             "rows": [_affected(verb, row, links) for row in rows],
+            "noted": any(verb.obstacle(row) for row in rows),
             "data": single
             and presentation.pretty(
                 single.execution_data, unredacted=self.may_see_data(request, single)
@@ -266,7 +260,7 @@ class VerbsMixin(_ModelAdmin):
             "back_url": self._back(request, rows, action_url),
             "action_checkbox_name": ACTION_CHECKBOX_NAME,
         }
-        return self._page(request, "confirmation.html", context)
+        return self.page(request, "confirmation.html", context)
 
     def resolve_page(
         self, request: HttpRequest, execution: Execution, form: ResolveForm
@@ -283,40 +277,17 @@ class VerbsMixin(_ModelAdmin):
             "title": verbs.RESOLVE.question % {"count": 1},
             "verb": verbs.RESOLVE,
             "rows": [_affected(verbs.RESOLVE, execution, links)],
+            "noted": bool(verbs.RESOLVE.obstacle(execution)),
             "form": form,
             "action_url": self.verb_url(request, verbs.RESOLVE, execution),
-            "back_url": self._with_filters(request, self._url("change", execution.pk)),
+            "back_url": self.url_of(request, "change", execution.pk),
         }
-        return self._page(request, "confirmation.html", context)
+        return self.page(request, "confirmation.html", context)
 
     def _back(self, request: HttpRequest, rows: list[Execution], action_url: str) -> str:
         if action_url:
-            return self._with_filters(request, self._url("change", rows[0].pk))
+            return self.url_of(request, "change", rows[0].pk)
         return request.get_full_path()
-
-    def _page(self, request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
-        context["noted"] = any(row["obstacle"] for row in context.get("rows", ()))
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
-        return TemplateResponse(
-            request,
-            f"admin/embedworkflow/execution/{template}",
-            {
-                **self.admin_site.each_context(request),
-                "opts": self.opts,
-                "media": self.media,
-                "has_view_permission": True,
-                "original": context["title"],
-                **context,
-            },
-        )
-
-    def _url(self, page: str, *args: Any) -> str:
-        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}"
-        return reverse(name, args=args, current_app=self.admin_site.name)
-
-    def _with_filters(self, request: HttpRequest, url: str) -> str:
-        filters = {"preserved_filters": self.get_preserved_filters(request), "opts": self.opts}
-        return add_preserved_filters(filters, url)
 
 
 def _affected(verb: Verb, row: Execution, links: sources.SourceLinks) -> dict[str, Any]:

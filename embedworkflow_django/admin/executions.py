@@ -11,7 +11,6 @@ from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
@@ -19,6 +18,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from .. import conf
 from ..models import Execution
 from . import alerts, lists, outlook, pages, presentation, sources
 from .actions import VerbsMixin
@@ -40,7 +40,6 @@ class ExecutionAdminMixin(VerbsMixin):
         "workflow",
         "source_link",
         "progress_bar",
-        "for_whom",
         "created",
         "duration",
     )
@@ -84,19 +83,13 @@ class ExecutionAdminMixin(VerbsMixin):
         """Return whether the list, or this execution's page, may be seen."""
         return request.user.has_perm(f"{self.opts.app_label}.view_execution")
 
-    def may_see_data(self, request: HttpRequest, obj: Execution | None = None) -> bool:
-        """Return whether secret values are shown to the viewer."""
-        return request.user.has_perm(f"{self.opts.app_label}.view_execution_data")
-
     # The list
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """Return the list that stays fast at any size."""
         return lists.ExecutionChangeList
 
-    def lookup_allowed(
-        self, lookup: str, value: str, request: HttpRequest | None = None
-    ) -> bool:
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Return whether a lookup is a filter's: others could guess at data that is hidden."""
         return lookup in {each.parameter_name for each in _FILTERS}
 
@@ -126,21 +119,22 @@ class ExecutionAdminMixin(VerbsMixin):
         badge = presentation.badge(execution.status)
         return format_html('{} <span class="ewf-hint">{}</span>', badge, hint) if hint else badge
 
-    @admin.display(description=_("source"), empty_value="–")
+    @admin.display(description=_("source, user"))
     def source_link(self, execution: Execution) -> str:
-        """Return the source, as a link into its own admin if the viewer may see it."""
-        return sources.link(execution, getattr(execution, "source_url", ""))
+        """Return the source, linked if the viewer may see it; the user key; an account of its own.
+
+        The link leads into the source's own admin.
+        """
+        account = execution.account if execution.account != conf.DEFAULT_ACCOUNT else ""
+        return presentation.lines(
+            sources.link(execution, getattr(execution, "source_url", "")),
+            *(word for word in (execution.user_key, account) if word),
+        )
 
     @admin.display(description=_("actions"))
     def progress_bar(self, execution: Execution) -> SafeString:
         """Return the counters of its actions."""
         return presentation.bar(execution)
-
-    @admin.display(description=_("user, account"), empty_value="–")
-    def for_whom(self, execution: Execution) -> str:
-        """Return the user key and, unless it is the default one, the account."""
-        account = execution.account if execution.account != "default" else ""
-        return presentation.join((execution.user_key, account), separator=", ")
 
     @admin.display(description=_("created"))
     def created(self, execution: Execution) -> SafeString:
@@ -184,7 +178,7 @@ class ExecutionAdminMixin(VerbsMixin):
             raise PermissionDenied
         execution = self.get_object(request, unquote(object_id))
         if execution is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            return self.not_found(request, object_id)
         if not self.has_view_permission(request, execution):
             raise PermissionDenied
         links = sources.SourceLinks(self.admin_site, request)
@@ -194,13 +188,13 @@ class ExecutionAdminMixin(VerbsMixin):
             "original": execution,
             "refused_accounts": self._alerts(request),
             "buttons": self.buttons(request, execution),
-            "list_url": self._with_filters(request, self._url("changelist")),
-            "history_url": self._url("history", execution.pk),
-            "plain_list_url": self._url("changelist"),
+            "list_url": self.url_of(request, "changelist"),
+            "history_url": self.bare_url("history", execution.pk),
+            "plain_list_url": self.bare_url("changelist"),
             **pages.context(execution, links, unredacted=unredacted),
             **(extra_context or {}),
         }
-        return self._page(request, "change_form.html", context)
+        return self.page(request, "change_form.html", context)
 
 
 def _title(execution: Execution) -> str:

@@ -40,7 +40,7 @@ class CappedPaginator(_Paginator):
         return int(rows.order_by().values("pk")[: MAX_COUNT + 1].count())
 
     @cached_property
-    def count(self) -> int:  # type: ignore[override] # cached by Django in the same way
+    def count(self) -> int:
         """The number of rows that can be paged through."""
         return min(self.counted, MAX_COUNT)
 
@@ -58,7 +58,7 @@ class ExecutionChangeList(ChangeList):
         if not self.is_popup:
             self.title = capfirst(str(self.opts.verbose_name_plural))
 
-    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[str]:
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
         """Return the one order that the primary key answers, whatever the URL asks for."""
         return ["-pk"]
 

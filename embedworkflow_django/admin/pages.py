@@ -20,7 +20,9 @@ MAX_CHAIN = 20
 Facts = list[tuple[Any, Any]]
 
 
-def context(execution: Execution, links: sources.SourceLinks, *, unredacted: bool) -> dict[str, Any]:
+def context(
+    execution: Execution, links: sources.SourceLinks, *, unredacted: bool
+) -> dict[str, Any]:
     """Return what the template of an execution's page is given.
 
     Args:
@@ -107,7 +109,10 @@ def _event(event: ExecutionEvent, *, unredacted: bool) -> dict[str, Any]:
         "source": event.get_source_display(),
         "badge": presentation.badge(event.status),
         "detail": [
-            (name.replace("_", " "), value if isinstance(value, str) else presentation.pretty(value, unredacted=True))
+            (
+                name.replace("_", " "),
+                value if isinstance(value, str) else presentation.pretty(value, unredacted=True),
+            )
             for name, value in presentation.shown(detail, unredacted=unredacted).items()
         ],
     }
@@ -117,7 +122,9 @@ def _chain(execution: Execution) -> list[dict[str, Any]]:
     related = Q(run_again_of=execution.pk)
     if execution.run_again_of_id:
         related |= Q(pk=execution.run_again_of_id)
-    rows = Execution.objects.filter(related).only("status", "workflow", "created_at", "run_again_of")
+    rows = Execution.objects.filter(related).only(
+        "status", "workflow", "created_at", "run_again_of"
+    )
     return [
         {
             "execution": row,

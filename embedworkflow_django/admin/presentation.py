@@ -13,7 +13,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -63,9 +63,7 @@ def badge(status: str) -> SafeString:
 
 def counters(execution: Execution) -> list[tuple[str, Any, int]]:
     """Return name, label and number of the actions in each of the API's five states."""
-    return [
-        (name, label, getattr(execution, f"{name}_actions_count")) for name, label in _PARTS
-    ]
+    return [(name, label, getattr(execution, f"{name}_actions_count")) for name, label in _PARTS]
 
 
 def bar(execution: Execution) -> SafeString:
@@ -166,10 +164,9 @@ def pretty(value: Any, *, unredacted: bool) -> str:
     return text[:MAX_JSON] + "\n… " + _("cut off after %(count)d characters") % {"count": MAX_JSON}
 
 
-def join(parts: Iterable[Any], separator: str = "<br>") -> SafeString:
-    """Return the parts that are not empty, escaped, in one cell."""
-    return format_html_join(
-        mark_safe(separator),  # noqa: S308 - a constant of ours
-        "{}",
-        ((part,) for part in parts if part),
+def lines(first: str, *others: str) -> SafeString:
+    """Return a cell of several lines, the first one in plain view and the others quieter."""
+    hints = ((other,) for other in others)
+    return format_html(
+        "{}{}", first, format_html_join("", ' <span class="ewf-under">{}</span>', hints)
     )

@@ -50,7 +50,7 @@ class SourceLinks:
         model_admin = self.model_admin(execution.source_type)
         if model_admin is None:
             return None
-        source = model_admin.get_object(self._request, execution.source_id)
+        source: Model | None = model_admin.get_object(self._request, execution.source_id)
         if source is None or not model_admin.has_view_permission(self._request, source):
             return None
         return source

@@ -12,7 +12,6 @@ from django.utils.translation import ngettext_lazy
 from .. import services
 from ..models import Execution, Status
 
-
 _UNDECIDED = _("Nobody knows whether it started; resolve it first.")
 
 

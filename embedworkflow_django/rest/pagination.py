@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 from rest_framework.exceptions import NotFound
-from rest_framework.pagination import Cursor, CursorPagination
+from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 
 
@@ -24,7 +24,7 @@ class ExecutionPagination(CursorPagination):
         Raises:
             NotFound: It is none.
         """
-        cursor: Cursor | None = super().decode_cursor(request)
+        cursor: Any = super().decode_cursor(request)
         if cursor is not None and cursor.position is not None:
             try:
                 uuid.UUID(cursor.position)

@@ -31,4 +31,3 @@ class ExecutionPermission(IsAuthenticated):
 def may_see_data(request: Request) -> bool:
     """Return whether secret values are shown to whoever asks."""
     return request.user.has_perm(f"{Execution._meta.app_label}.view_execution_data")
-

@@ -24,7 +24,7 @@ HEAVY = REDACTED
 class ExecutionListSerializer(serializers.ModelSerializer[Execution]):
     """An execution among others: all but its JSON."""
 
-    source = serializers.SerializerMethodField(
+    source = serializers.SerializerMethodField(  # type: ignore[assignment] # the API's own word
         method_name="get_source_label", help_text=_("As app.model:key.")
     )
     progress = serializers.FloatField(read_only=True)
@@ -32,7 +32,7 @@ class ExecutionListSerializer(serializers.ModelSerializer[Execution]):
 
     class Meta:
         model = Execution
-        fields = (
+        fields: tuple[str, ...] = (
             "id",
             "account",
             "workflow",
@@ -152,9 +152,10 @@ class ExecuteSerializer(_StrictSerializer):
             right = f"{opts.app_label}.view_{opts.model_name}"
             if not self.context["request"].user.has_perm(right):
                 return None
-            return model._base_manager.filter(pk=key).first()
+            found: Model | None = model._base_manager.filter(pk=key).first()
         except (LookupError, ValueError, InvalidValue):
             return None
+        return found
 
 
 class RunAgainSerializer(_StrictSerializer):

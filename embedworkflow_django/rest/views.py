@@ -77,15 +77,16 @@ class ExecutionViewSet(
 
     def get_serializer_class(self) -> type[BaseSerializer[Any]]:
         """Return how an action's request is read, or its answer written."""
-        return {
+        chosen: dict[str, type[BaseSerializer[Any]]] = {
             "list": serializers.ExecutionListSerializer,
             "create": serializers.ExecuteSerializer,
             "run_again": serializers.RunAgainSerializer,
             "resolve": serializers.ResolveSerializer,
-        }.get(self.action, serializers.ExecutionSerializer)
+        }
+        return chosen.get(self.action, serializers.ExecutionSerializer)
 
     def handle_exception(self, exc: Exception) -> Response:
-        """Return an answer that tells whose turn it is: the caller's, the state's, the settings'."""
+        """Return an answer that tells whose turn it is: caller, state or settings."""
         if isinstance(exc, InvalidExecution):
             exc = exceptions.ValidationError({"detail": str(exc)})
         elif isinstance(exc, InvalidTransition):

@@ -1,0 +1,242 @@
+"""Who may see and do what in the admin: every URL, action and button for every kind of visitor."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.urls import reverse
+
+from embedworkflow_django.models import Execution, Status
+
+pytestmark = pytest.mark.django_db
+
+VERBS = ("refresh", "run_again", "cancel", "stop", "resolve")
+#: An execution on which each verb makes sense.
+FITTING = {
+    "refresh": {"status": Status.RUNNING, "remote_id": "r-1"},
+    "run_again": {"status": Status.FAILED, "due_at": None},
+    "cancel": {"status": Status.QUEUED},
+    "stop": {"status": Status.RUNNING, "remote_id": "r-2"},
+    "resolve": {"status": Status.UNCONFIRMED, "due_at": None},
+}
+#: The rights of each visitor; "anonymous" and "superuser" are treated apart.
+STAFF = {
+    "staff": (),
+    "view": ("view_execution",),
+    "data": ("view_execution_data",),
+    **{verb: ("view_execution", f"{verb}_execution") for verb in VERBS},
+    **{f"{verb}-alone": (f"{verb}_execution",) for verb in VERBS},
+    "execute": ("view_execution", "execute_execution"),
+    "odd": ("add_execution", "change_execution", "delete_execution"),
+}
+VISITORS = ("anonymous", *STAFF, "superuser")
+
+
+@pytest.fixture
+def visit(client):
+    """Log a visitor in and return the client."""
+
+    def log_in(name):
+        if name == "superuser":
+            client.force_login(User.objects.create_superuser(name))
+        elif name != "anonymous":
+            user = User.objects.create_user(name, is_staff=True)
+            user.user_permissions.set(Permission.objects.filter(codename__in=STAFF[name]))
+            client.force_login(user)
+        return client
+
+    return log_in
+
+
+def may_view(visitor):
+    """Return whether a visitor may see executions."""
+    return visitor == "superuser" or "view_execution" in STAFF.get(visitor, ())
+
+
+def may(visitor, verb):
+    """Return whether a visitor may use a verb: he may see executions, and has its right."""
+    return visitor == "superuser" or (
+        may_view(visitor) and f"{verb}_execution" in STAFF.get(visitor, ())
+    )
+
+
+def expected(visitor, *, allowed):
+    """Return the status of an answer: 200, or 302 to the login page, or 403."""
+    if visitor == "anonymous":
+        return 302
+    return 200 if allowed else 403
+
+
+def make(verb="run_again"):
+    """Return an execution that suits a verb."""
+    return Execution.objects.create(workflow="w", **FITTING[verb])
+
+
+def url(page, *args):
+    """Return the URL of a page of the admin."""
+    return reverse(f"admin:embedworkflow_execution_{page}", args=args)
+
+
+def confirm(verb):
+    """Return the fields with which a verb is confirmed."""
+    return {"confirmed": "yes", "answer": "resend"} if verb == "resolve" else {"confirmed": "yes"}
+
+
+@pytest.mark.parametrize("visitor", VISITORS)
+@pytest.mark.parametrize("page", ["changelist", "change", "history"])
+def test_seeing_takes_the_right_to_view(visit, visitor, page):
+    """List, page and log are for those with ``view_execution``."""
+    args = () if page == "changelist" else (make().pk,)
+
+    answer = visit(visitor).get(url(page, *args))
+
+    assert expected(visitor, allowed=may_view(visitor)) == answer.status_code
+
+
+@pytest.mark.parametrize("visitor", VISITORS)
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize("page", ["add", "delete"])
+def test_nobody_adds_or_deletes(visit, visitor, method, page):
+    """There is no way to add or delete an execution, for superusers either."""
+    args = () if page == "add" else (make().pk,)
+    before = Execution.objects.count()
+
+    answer = getattr(visit(visitor), method)(url(page, *args), {"post": "yes"})
+
+    assert expected(visitor, allowed=False) == answer.status_code
+    assert before == Execution.objects.count()
+
+
+@pytest.mark.parametrize("visitor", VISITORS)
+def test_nobody_changes(visit, visitor):
+    """Nothing can be posted to an execution's page."""
+    execution = make()
+
+    answer = visit(visitor).post(url("change", execution.pk), {"workflow": "other"})
+
+    assert expected(visitor, allowed=False) == answer.status_code
+    assert "w" == Execution.objects.get().workflow
+
+
+@pytest.mark.parametrize("visitor", VISITORS)
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verbs_url_takes_its_right(visit, visitor, verb):
+    """Posting to a verb's URL does it for those with its right, and nothing for all others."""
+    execution = make(verb)
+
+    answer = visit(visitor).post(url(verb, execution.pk), confirm(verb))
+
+    assert (302 if may(visitor, verb) else expected(visitor, allowed=False)) == answer.status_code
+    assert int(may(visitor, verb)) == LogEntry.objects.count()
+    assert int(may(visitor, verb)) == execution.events.count()
+
+
+@pytest.mark.parametrize("visitor", VISITORS)
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verbs_url_does_nothing_on_get(visit, visitor, verb):
+    """A link, a prefetch or an image cannot carry a verb out."""
+    execution = make(verb)
+
+    answer = visit(visitor).get(url(verb, execution.pk), confirm(verb))
+
+    assert (405 if may(visitor, verb) else expected(visitor, allowed=False)) == answer.status_code
+    assert 0 == execution.events.count()
+
+
+@pytest.mark.parametrize("visitor", VISITORS)
+@pytest.mark.parametrize("verb", VERBS)
+def test_an_action_takes_its_right(visit, visitor, verb):
+    """Posting an action to the list carries it out for those with its right only."""
+    execution = make(verb)
+    form = {"action": verb, "_selected_action": [str(execution.pk)], "confirmed": "yes"}
+
+    answer = visit(visitor).post(url("changelist"), form)
+
+    # Resolving goes on to its form, which posts to the verb's URL.
+    done = may(visitor, verb) and verb != "resolve"
+    assert int(done) == LogEntry.objects.count()
+    assert int(done) == execution.events.count()
+    if not may_view(visitor):
+        assert expected(visitor, allowed=False) == answer.status_code
+
+
+@pytest.mark.parametrize("visitor", ["view", *VERBS, "superuser"])
+def test_the_list_offers_the_actions_that_are_allowed(visit, visitor):
+    """Nobody is offered an action that would be refused; deleting is offered to nobody."""
+    make()
+
+    answer = visit(visitor).get(url("changelist"))
+
+    form = answer.context["action_form"]
+    offered = {name for name, _label in form.fields["action"].choices if name} if form else set()
+    assert {verb for verb in VERBS if may(visitor, verb)} == offered
+
+
+@pytest.mark.parametrize("visitor", ["view", *VERBS, "superuser"])
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_page_shows_the_buttons_that_are_allowed(visit, visitor, verb):
+    """A button is there for those with its right, where the verb makes sense."""
+    execution = make(verb)
+
+    answer = visit(visitor).get(url("change", execution.pk))
+
+    action = f'action="{url(verb, execution.pk)}"'
+    assert may(visitor, verb) == (action in answer.text)
+
+
+def test_a_verb_needs_a_csrf_token(visit):
+    """Another site cannot post a verb with the visitor's cookies."""
+    client = visit("superuser")
+    client.handler.enforce_csrf_checks = True
+    execution = make("cancel")
+
+    answer = client.post(url("cancel", execution.pk), confirm("cancel"))
+
+    assert 403 == answer.status_code
+    assert Status.QUEUED == Execution.objects.get().status
+
+
+@pytest.mark.parametrize("visitor", ["view", "superuser"])
+def test_secrets_take_a_right_of_their_own(visit, visitor):
+    """Values under secret-looking names are hidden without ``view_execution_data``."""
+    secret = {"api_token": "tok_1234", "city": "Berlin"}
+    execution = Execution.objects.create(
+        workflow="w",
+        execution_data=secret,
+        log=secret,
+        stats=secret,
+        template=secret,
+        raw=secret,
+        status=Status.FAILED,
+        due_at=None,
+    )
+    execution.events.create(status=Status.FAILED, source="poll", detail={"password": "tok_1234"})
+
+    client = visit(visitor)
+    page = client.get(url("change", execution.pk)).text
+
+    assert ("tok_1234" in page) == (visitor == "superuser")
+    assert "Berlin" in page
+
+
+def test_secrets_are_hidden_on_the_confirmation_too(visit):
+    """The confirmation shows no more than the page does."""
+    execution = make()
+    Execution.objects.update(execution_data={"api_token": "tok_1234"})
+
+    answer = visit("run_again").post(url("run_again", execution.pk))
+
+    assert "api_token" in answer.text
+    assert "tok_1234" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "lookup",
+    ["execution_data__api_token__startswith", "last_error__contains", "events__detail", "id__in"],
+)
+def test_the_url_cannot_probe_hidden_columns(visit, lookup):
+    """A filter that the list does not offer is refused, so that nobody guesses at data by it."""
+    answer = visit("superuser").get(url("changelist"), {lookup: "t"})
+
+    assert 400 == answer.status_code

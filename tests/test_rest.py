@@ -1,0 +1,491 @@
+"""The REST API: what it shows, what it takes, and who may."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from embedworkflow_django.models import Execution, Status
+from embedworkflow_django.redaction import REDACTED
+from embedworkflow_django.rest.views import ExecutionViewSet
+
+from .bakery.models import Cake
+
+pytestmark = pytest.mark.django_db
+
+LIST = "/api/executions/"
+VERBS = ("refresh", "run_again", "cancel", "stop", "resolve")
+FITTING = {
+    "refresh": {"status": Status.RUNNING, "remote_id": "r-1"},
+    "run_again": {"status": Status.FAILED, "due_at": None, "execution_data": {"order": 17}},
+    "cancel": {"status": Status.QUEUED},
+    "stop": {"status": Status.RUNNING, "remote_id": "r-2"},
+    "resolve": {"status": Status.UNCONFIRMED, "due_at": None},
+}
+BODY = {"resolve": {"resend": True}}
+USERS = {
+    "nobody": (),
+    "view": ("view_execution",),
+    "execute": ("view_execution", "execute_execution"),
+    "execute-alone": ("execute_execution",),
+    **{verb: ("view_execution", f"{verb}_execution") for verb in VERBS},
+    **{f"{verb}-alone": (f"{verb}_execution",) for verb in VERBS},
+}
+VISITORS = ("anonymous", *USERS, "superuser")
+
+
+@pytest.fixture
+def visit():
+    """Return a client of a visitor; nobody has to be staff for the REST API."""
+
+    def log_in(name):
+        client = APIClient()
+        if name == "superuser":
+            client.force_authenticate(User.objects.create_superuser(name))
+        elif name != "anonymous":
+            user = User.objects.create_user(name)
+            user.user_permissions.set(Permission.objects.filter(codename__in=USERS[name]))
+            client.force_authenticate(user)
+        return client
+
+    return log_in
+
+
+@pytest.fixture
+def api(visit):
+    """A client that may do everything."""
+    return visit("superuser")
+
+
+def make(verb="run_again", **values):
+    """Return an execution that suits a verb."""
+    return Execution.objects.create(**{"workflow": "w", **FITTING[verb], **values})
+
+
+def url(execution, verb=""):
+    """Return an execution's URL, or that of a verb."""
+    return f"{LIST}{execution.pk}/" + (f"{verb.replace('_', '-')}/" if verb else "")
+
+
+def listed(api, **query):
+    """Return the ids on a page of the list."""
+    answer = api.get(LIST, query)
+    assert 200 == answer.status_code
+    return [row["id"] for row in answer.json()["results"]]
+
+
+def ids(*executions):
+    """Return ids as the API writes them."""
+    return [str(execution.pk) for execution in executions]
+
+
+# Rights
+
+
+def may(visitor, right=None):
+    """Return whether a visitor may see executions and has a right."""
+    own = USERS.get(visitor, ())
+    return visitor == "superuser" or (
+        "view_execution" in own and (right is None or f"{right}_execution" in own)
+    )
+
+
+@pytest.mark.parametrize("visitor", VISITORS)
+def test_reading_takes_the_right_to_view(visit, visitor):
+    """List and detail are for those with ``view_execution``."""
+    client, execution = visit(visitor), make()
+
+    codes = {client.get(LIST).status_code, client.get(url(execution)).status_code}
+
+    assert {200 if may(visitor) else 403} == codes
+
+
+@pytest.mark.parametrize("visitor", VISITORS)
+def test_executing_takes_its_right(visit, visitor):
+    """Only those who may execute start a workflow."""
+    answer = visit(visitor).post(LIST, {"workflow": "w"}, format="json")
+
+    assert (201 if may(visitor, "execute") else 403) == answer.status_code
+    assert int(may(visitor, "execute")) == Execution.objects.count()
+
+
+@pytest.mark.parametrize("visitor", VISITORS)
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_takes_its_right(visit, visitor, verb):
+    """Each verb is for those with its right, who are named in the history."""
+    execution = make(verb)
+
+    answer = visit(visitor).post(url(execution, verb), BODY.get(verb, {}), format="json")
+
+    done = 201 if verb == "run_again" else 200
+    assert (done if may(visitor, verb) else 403) == answer.status_code
+    assert ([visitor] if may(visitor, verb) else []) == [
+        event.detail["by"] for event in execution.events.all()
+    ]
+
+
+@pytest.mark.parametrize("method", ["put", "patch", "delete"])
+def test_nothing_is_changed_or_deleted(api, method):
+    """There are verbs, and no other way to change an execution."""
+    execution = make()
+
+    answer = getattr(api, method)(url(execution), {"status": "completed"}, format="json")
+
+    assert 405 == answer.status_code
+    assert Status.FAILED == Execution.objects.get().status
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_does_nothing_on_get(api, verb):
+    """A link cannot carry a verb out."""
+    execution = make(verb)
+
+    assert 405 == api.get(url(execution, verb)).status_code
+    assert 0 == execution.events.count()
+
+
+@pytest.mark.parametrize("visitor", ["view", "superuser"])
+def test_secrets_take_a_right_of_their_own(visit, visitor):
+    """Values under secret-looking names are hidden without ``view_execution_data``."""
+    secret = {"api_token": "tok", "city": "Berlin"}
+    execution = make(execution_data=secret, log=secret, stats=secret, template=secret, raw=secret)
+
+    shown = visit(visitor).get(url(execution)).json()
+
+    wanted = {"api_token": "tok" if visitor == "superuser" else REDACTED, "city": "Berlin"}
+    assert [wanted] * 5 == [
+        shown[name] for name in ("execution_data", "log", "stats", "template", "raw")
+    ]
+
+
+def test_a_subclass_reaches_only_its_own_executions(rf):
+    """What ``get_queryset`` hides is not there for verbs either."""
+
+    class OwnViewSet(ExecutionViewSet):
+        """Executions of one user key."""
+
+        def get_queryset(self):
+            """Hide those of others."""
+            return super().get_queryset().filter(user_key="mine")
+
+    user = User.objects.create_superuser("chef")
+    codes = []
+    for execution in (make("cancel", user_key="mine"), make("cancel", user_key="other")):
+        request = rf.post("/")
+        request.user, request._dont_enforce_csrf_checks = user, True
+        view = OwnViewSet.as_view({"post": "cancel"})
+        codes.append(view(request, pk=str(execution.pk)).status_code)
+
+    assert [200, 404] == codes
+
+
+# Reading
+
+
+def test_the_urls_have_names():
+    """A project links to the API by name."""
+    assert LIST == reverse("embedworkflow:execution-list")
+
+
+def test_an_execution_is_shown_in_the_models_words(api):
+    """The detail has the model's fields, the source in one word, and its JSON."""
+    execution = make(source_type="bakery.cake", source_id="17", actions_count=4)
+
+    shown = api.get(url(execution)).json()
+
+    assert str(execution.pk) == shown["id"]
+    assert ("failed", True, 0.0) == (shown["status"], shown["is_final"], shown["progress"])
+    assert "bakery.cake:17" == shown["source"]
+    assert {"order": 17} == shown["execution_data"]
+    assert "claim" not in shown
+
+
+def test_the_list_leaves_the_json_out(api):
+    """What may be large is on the detail page only, and not fetched for the list."""
+    make()
+    with CaptureQueriesContext(connection) as queries:
+        (row,) = api.get(LIST).json()["results"]
+
+    assert row["source"] is None
+    assert "execution_data" not in row
+    assert not any("execution_data" in query["sql"] for query in queries)
+
+
+def test_the_list_takes_as_many_queries_for_100_rows_as_for_one(visit):
+    """No query is made per row."""
+    client, counts = visit("view"), []
+    for more in (1, 99):
+        first = make()
+        Execution.objects.bulk_create(
+            Execution(workflow="w", run_again_of=first) for _ in range(more - 1)
+        )
+        client.handler._force_user._perm_cache = set()
+        with CaptureQueriesContext(connection) as queries:
+            client.get(LIST)
+        counts.append(len(queries))
+
+    assert counts[0] == counts[1]
+
+
+def test_pages_follow_a_cursor_on_the_key(api):
+    """Newest first, and each page begins where the last one ended."""
+    rows = [make() for _ in range(5)][::-1]
+
+    page = api.get(LIST, {"page_size": 2}).json()
+    assert ids(*rows[:2]) == [row["id"] for row in page["results"]]
+    page = api.get(page["next"]).json()
+    assert ids(*rows[2:4]) == [row["id"] for row in page["results"]]
+    page = api.get(page["next"]).json()
+    assert (ids(rows[4]), None) == ([row["id"] for row in page["results"]], page["next"])
+    page = api.get(page["previous"]).json()
+    assert ids(*rows[2:4]) == [row["id"] for row in page["results"]]
+
+
+@pytest.mark.parametrize("cursor", ["cD1ub25zZW5zZQ==", "nonsense", "cD0x"])
+def test_a_cursor_that_is_not_ours_is_not_found(api, cursor):
+    """A cursor that was made up is a clear answer, not a server error."""
+    assert 404 == api.get(LIST, {"cursor": cursor}).status_code
+
+
+@pytest.mark.parametrize("pk", ["nonsense", "019a0000-0000-7000-8000-000000000000"])
+def test_an_unknown_execution_is_not_found(api, pk):
+    """Neither a wrong nor a malformed id is a server error."""
+    assert 404 == api.get(f"{LIST}{pk}/").status_code
+
+
+def test_the_filters_filter(api):
+    """By status, one or several, by workflow and by source."""
+    one = make(workflow="a", source_type="bakery.cake", source_id="1:2")
+    two = make("cancel", workflow="b")
+    three = make("stop", workflow="b")
+
+    assert ids(one) == listed(api, status="failed")
+    assert ids(two, one) == listed(api, status=["failed", "queued"])
+    assert ids(three, two) == listed(api, workflow="b")
+    assert ids(two) == listed(api, workflow="b", status="queued")
+    assert ids(one) == listed(api, source="Bakery.Cake:1:2")
+    assert ids(three, two, one) == listed(api, status="", workflow="", source="")
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ({"status": "faild"}, "There is no status 'faild'. Did you mean 'failed'?"),
+        ({"status": ["failed", "odd"]}, "There is no status 'odd'. Known: canceled, "),
+        ({"source": "cake"}, "Write a source as app.model:key, such as shop.order:17, not 'cake'."),
+        ({"source": "cake:1"}, "Write a source as app.model:key"),
+        ({"source": "bakery.cake:"}, "Write a source as app.model:key"),
+    ],
+)
+def test_a_filter_that_makes_no_sense_is_refused(api, query, sentence):
+    """A misspelt filter is a 400 with the way out, not an empty or a full list."""
+    answer = api.get(LIST, query)
+
+    assert 400 == answer.status_code
+    assert sentence in str(answer.json())
+
+
+# Executing
+
+
+def test_execute_stores_what_was_asked(api):
+    """All that the service takes can be given."""
+    cake = Cake.objects.create(name="Sacher")
+    body = {
+        "workflow": "cake-ordered",
+        "execution_data": {"price": 24.5, "lines": [1, None, {"a": "ü"}]},
+        "user_key": "customer-17",
+        "id_type": "id",
+        "account": "default",
+        "run_at": "2040-01-01T12:00:00-06:00",
+        "source": f"bakery.cake:{cake.pk}",
+    }
+
+    answer = api.post(LIST, body, format="json")
+
+    assert 201 == answer.status_code
+    # The tests' time zone, as the API tells times in the project's own.
+    assert body == {name: answer.json()[name] for name in body}
+    execution = Execution.objects.get(pk=answer.json()["id"])
+    assert (Status.QUEUED, cake) == (execution.status, execution.source)
+
+
+def test_execute_needs_a_workflow_only(api):
+    """The rest has defaults; null means the same."""
+    nulls = {"workflow": "w", "source": None, "run_at": None, "user_key": None}
+
+    for body in ({"workflow": "w"}, nulls):
+        answer = api.post(LIST, body, format="json")
+        assert (201, {}) == (answer.status_code, answer.json()["execution_data"])
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        pytest.param({}, "This field is required.", id="nothing"),
+        pytest.param({"workflow": ".."}, "'..' cannot name a workflow.", id="dots"),
+        pytest.param(
+            {"workflow": "w", "execution_data": ["x"]}, "Expected a dictionary", id="no-dict"
+        ),
+        pytest.param(
+            {"workflow": "w", "id_type": "slug"}, "id_type should be one of", id="id-type"
+        ),
+        pytest.param(
+            {"workflow": "w", "account": "defualt"}, "Did you mean 'default'?", id="account"
+        ),
+        pytest.param({"workflow": "w", "run_at": "soon"}, "Datetime has wrong format", id="run-at"),
+        pytest.param(
+            {"workflow": "w", "executon_data": {}}, "Did you mean 'execution_data'?", id="misspelt"
+        ),
+        pytest.param({"workflow": "w", "source": "cake"}, "Write a source as", id="source-form"),
+        pytest.param(
+            {"workflow": "w", "source": "bakery.cake:999"}, "There is no", id="source-gone"
+        ),
+        pytest.param({"workflow": "w", "source": "bakery.cake:x"}, "There is no", id="source-key"),
+        pytest.param(
+            {"workflow": "w", "source": "bakery.recipe:x"}, "There is no", id="source-uuid"
+        ),
+        pytest.param({"workflow": "w", "source": "no.model:1"}, "There is no", id="source-model"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_refused(api, body, sentence):
+    """A wrong request is a 400 that says what is wrong, and nothing is stored."""
+    answer = api.post(LIST, body, format="json")
+
+    assert 400 == answer.status_code
+    assert sentence in str(answer.json())
+    assert 0 == Execution.objects.count()
+
+
+@pytest.mark.parametrize("body", [["workflow"], "workflow"])
+def test_a_body_that_is_no_object_is_refused(api, body):
+    """Lists and strings are a 400 too."""
+    assert 400 == api.post(LIST, body, format="json").status_code
+
+
+def test_data_that_is_too_large_is_refused(api, settings):
+    """The service's own limits hold over REST, in its own words."""
+    settings.EMBEDWORKFLOW = {**settings.EMBEDWORKFLOW, "MAX_DATA_SIZE": 10}
+
+    answer = api.post(LIST, {"workflow": "w", "execution_data": {"a": "b" * 20}}, format="json")
+
+    assert 400 == answer.status_code
+    assert "MAX_DATA_SIZE" in answer.json()["detail"]
+
+
+def test_a_source_that_one_may_not_see_is_not_there(visit):
+    """Nobody finds out by trial which objects exist."""
+    cake = Cake.objects.create(name="Sacher")
+    body = {"workflow": "w", "source": f"bakery.cake:{cake.pk}"}
+
+    answer = visit("execute").post(LIST, body, format="json")
+
+    assert 400 == answer.status_code
+    assert f"There is no bakery.cake:{cake.pk}, or you may not see it." in str(answer.json())
+
+
+def test_a_missing_key_is_nobody_elses_fault(api, settings):
+    """As long as the settings have no secret key, the service is unavailable, and says why."""
+    settings.EMBEDWORKFLOW = {"DISPATCHER": "worker"}
+
+    answer = api.post(LIST, {"workflow": "w"}, format="json")
+
+    assert 503 == answer.status_code
+    assert "is not set" in answer.json()["detail"]
+
+
+def test_an_idempotency_key_makes_it_safe_to_repeat(api):
+    """The first request creates, a second one finds what the first one created."""
+    body, headers = {"workflow": "w", "execution_data": {"a": 1.5}}, {"Idempotency-Key": "order-17"}
+
+    answers = [api.post(LIST, body, format="json", headers=headers) for _ in range(2)]
+
+    assert [201, 200] == [answer.status_code for answer in answers]
+    assert answers[0].json()["id"] == answers[1].json()["id"]
+    assert "order-17" == Execution.objects.get().idempotency_key
+
+
+@pytest.mark.parametrize(
+    "body", [{"workflow": "other"}, {"workflow": "w", "execution_data": {"a": 2}}]
+)
+def test_an_idempotency_key_is_not_for_something_else(api, body):
+    """The same key with another request is refused, instead of answered with the wrong thing."""
+    headers = {"Idempotency-Key": "order-17"}
+    first = {"workflow": "w", "execution_data": {"a": 1}}
+    api.post(LIST, first, format="json", headers=headers)
+
+    answer = api.post(LIST, body, format="json", headers=headers)
+
+    assert 422 == answer.status_code
+    assert 1 == Execution.objects.count()
+
+
+@pytest.mark.parametrize("key", ["", "two words", "x" * 256])
+def test_an_idempotency_key_that_cannot_be_one_is_refused(api, key):
+    """A key that could not be sent on is a 400."""
+    answer = api.post(LIST, {"workflow": "w"}, format="json", headers={"Idempotency-Key": key})
+
+    assert 400 == answer.status_code
+    assert "idempotency_key" in answer.json()["detail"]
+
+
+# Verbs
+
+
+def test_what_the_verbs_do(api):
+    """Each verb is the service of that name, and answers with the execution that came of it."""
+    rows = {verb: make(verb) for verb in VERBS}
+
+    shown = {
+        verb: api.post(url(row, verb), BODY.get(verb, {}), format="json").json()
+        for verb, row in rows.items()
+    }
+
+    assert "canceled" == shown["cancel"]["status"]
+    assert shown["stop"]["stop_requested_at"] is not None
+    assert "queued" == shown["resolve"]["status"]
+    assert str(rows["refresh"].pk) == shown["refresh"]["id"]
+    assert str(rows["run_again"].pk) == shown["run_again"]["run_again_of"]
+    assert {"order": 17} == shown["run_again"]["execution_data"]
+
+
+def test_run_again_takes_other_data(api):
+    """The data can be corrected on the way."""
+    answer = api.post(url(make(), "run_again"), {"execution_data": {"order": 18}}, format="json")
+
+    assert {"order": 18} == answer.json()["execution_data"]
+
+
+def test_resolve_takes_the_remote_id(api):
+    """It did happen, and this is it."""
+    answer = api.post(url(make("resolve"), "resolve"), {"remote_id": "r-9"}, format="json")
+
+    assert ("running", "r-9") == (answer.json()["status"], answer.json()["remote_id"])
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"resend": False}, {"remote_id": "r-9", "resend": True}, {"resent": True}]
+)
+def test_resolve_takes_one_answer(api, body):
+    """Neither none nor both is an answer."""
+    execution = make("resolve")
+
+    answer = api.post(url(execution, "resolve"), body, format="json")
+
+    assert 400 == answer.status_code
+    assert Status.UNCONFIRMED == Execution.objects.get().status
+
+
+def test_a_state_that_does_not_allow_it_is_a_conflict(api):
+    """What comes too late is a 409 in the service's words."""
+    execution = make("cancel", sent_at=timezone.now())
+
+    answer = api.post(url(execution, "cancel"))
+
+    assert 409 == answer.status_code
+    assert "may have been received" in answer.json()["detail"]
