@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from . import authoring, facade, nodes
 from . import engine as engines
 
 EXIT_USAGE = 2
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -111,16 +113,25 @@ def main(arguments: Sequence[str] | None = None, stop: threading.Event | None = 
     except (ValueError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_USAGE
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda *_: stop.set())
-        signal.signal(signal.SIGINT, lambda *_: stop.set())
-    _print_greeting(sandbox)
-    try:
+    with _signals_set(stop), sandbox:
+        _print_greeting(sandbox)
         stop.wait()
-    finally:
-        sandbox.stop()
     _say("The sandbox has stopped.")
     return 0
+
+
+@contextlib.contextmanager
+def _signals_set(stop: threading.Event) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM set *stop*; only the main thread may handle signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _add_workflows(sandbox: facade.Sandbox, path: str) -> None:

@@ -118,7 +118,7 @@ class Application:
         delays = [fault for fault in met if fault.delays]
         patience = exchange.call.patience
         # Someone who will have hung up by then is told so at once, and nobody sleeps.
-        gone = patience is not None and sum(fault.seconds for fault in delays) > patience
+        gone = patience is not None and sum(fault.waits for fault in delays) > patience
         if gone:
             delays = []
         exchange.slow = [fault for fault in delays if fault.kind == "slow"]
@@ -186,7 +186,7 @@ class Application:
         try:
             answer = self._view(exchange, route, request)
         finally:
-            if answer is None or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            if answer is None:
                 self.ledger.release(scope)
             else:
                 kept = messages.Answer(answer.status, answer.body)

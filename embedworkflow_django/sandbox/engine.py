@@ -28,7 +28,6 @@ DEFAULT_TIME_ZONE = "America/New_York"
 EMAILS_KEPT = 10_000
 
 
-
 class NotFoundError(LookupError):
     """There is no such thing in this account, or it belongs to another user."""
 

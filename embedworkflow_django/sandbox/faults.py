@@ -95,6 +95,11 @@ class Fault:
         return self.kind in DELAYS
 
     @property
+    def waits(self) -> float:
+        """Return how many seconds it certainly takes."""
+        return 0.0 if self.until is not None else self.seconds
+
+    @property
     def is_after_work(self) -> bool:
         """Tell whether the work is done before things go wrong."""
         return self.after or self.kind in AFTER_WORK or self.kind in SPOILED
@@ -241,12 +246,8 @@ def is_known(kind: str) -> bool:
 
 def _with_property(name: str, value: str) -> Callable[[Fault, messages.Answer], messages.Answer]:
     def spoil(_: Fault, real: messages.Answer) -> messages.Answer:
-        document = json.loads(real.body or b"{}")
-        if isinstance(document, dict):
-            document[name] = value
-        return dataclasses.replace(
-            messages.Answer.of(real.status, document), headers=list(real.headers)
-        )
+        spoiled = messages.Answer.of(real.status, {**json.loads(real.body), name: value})
+        return dataclasses.replace(real, body=spoiled.body)
 
     return spoil
 

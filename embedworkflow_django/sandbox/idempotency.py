@@ -2,7 +2,8 @@
 
 Documented: a header on POST and PUT, valid for 24 hours, scoped to one path; keys that start with
 `life-` do not expire. Assumed: the stored status and body are replayed whatever the new body says,
-409 while the first call is running, answers of 500 and above are not kept.
+409 while the first call is running. Faults on demand are outside: they spoil what the caller sees,
+not what is kept, and a status answered before the work leaves the key unused.
 """
 
 from __future__ import annotations
@@ -43,9 +44,6 @@ class Ledger:
         self._lock = threading.Lock()
         self._kept: dict[Scope, Kept] = {}
         self._expiring: deque[tuple[float, Scope]] = deque()
-
-    def __len__(self) -> int:
-        return len(self._kept)
 
     def claim(self, scope: Scope) -> Kept | None:
         """Take the key for a call about to run; return what is kept if it is taken already."""

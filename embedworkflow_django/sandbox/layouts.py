@@ -33,10 +33,10 @@ class Layout:
 
     def __init__(self, template: Mapping[str, Any] | None = None) -> None:
         given = dict(template or {})
-        nodes = _nodes(given.get("nodes") or [])
+        nodes = _nodes(given.get("nodes"))
         if START not in nodes:
             nodes = {START: {"id": START, "type": "Start", "name": "Start Workflow"}, **nodes}
-        edges = [_edge(text, nodes) for text in _strings(given.get("edges") or [])]
+        edges = [_edge(text, nodes) for text in _strings(given.get("edges"))]
         self.nodes = nodes
         self.raw = {
             **FULL_TEMPLATE,
@@ -60,6 +60,7 @@ class Layout:
 
 
 def _nodes(given: Any) -> dict[str, dict[str, Any]]:
+    given = [] if given is None else given
     if not isinstance(given, list):
         raise InvalidTemplateError("nodes must be a list")
     nodes: dict[str, dict[str, Any]] = {}
@@ -73,6 +74,7 @@ def _nodes(given: Any) -> dict[str, dict[str, Any]]:
 
 
 def _strings(given: Any) -> list[str]:
+    given = [] if given is None else given
     if not isinstance(given, list) or not all(isinstance(edge, str) for edge in given):
         raise InvalidTemplateError('edges must be a list of texts like "from-to"')
     return given

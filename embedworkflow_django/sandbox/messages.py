@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -97,7 +98,7 @@ def read_body(call: Call) -> dict[str, Any]:
     if "form-urlencoded" in call.headers.get("content-type", ""):
         return read_form(call.body.decode("utf-8", "replace"))
     try:
-        document = json.loads(call.body, parse_constant=_refuse_constant)
+        document = json.loads(call.body, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
         raise ApiError.bad_request("the body is not valid JSON") from None
     if not isinstance(document, dict):
@@ -118,8 +119,15 @@ def read_form(text: str) -> dict[str, Any]:
     return result
 
 
-def _refuse_constant(name: str) -> None:
+def _refuse(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text} is too large")
+    return number
 
 
 def _put(target: Any, path: list[str], value: str) -> None:
@@ -153,6 +161,9 @@ def without_key(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name != "authorization"}
 
 
-def lower_names(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return *headers* as a mapping with names in lower case."""
-    return {name.lower(): value for name, value in headers}
+def lower_names(headers: Iterable[tuple[str, str | bytes]]) -> dict[str, str]:
+    """Return *headers* as a mapping with names in lower case and values as text."""
+    return {
+        name.lower(): value.decode("latin-1") if isinstance(value, bytes) else value
+        for name, value in headers
+    }

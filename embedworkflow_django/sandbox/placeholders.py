@@ -93,7 +93,7 @@ def _filled(expression: str, layers: list[Mapping[str, Any]]) -> str:
     for chosen in filters:
         default = _DEFAULT.fullmatch(chosen)
         # Liquid's rule: null, false and the empty text give way to the default.
-        if default and (value is MISSING or value in (None, "", False)):
+        if default and (value is MISSING or value is None or value is False or value == ""):
             value = _literal(default[1], layers)
     return as_text(value)
 

@@ -19,9 +19,7 @@ MAIN_USER = "main"
 class Identified(Protocol):
     """Anything with an id that ascends with the time it was made."""
 
-    @property
-    def id(self) -> str:
-        """Return the uuid of version 7."""
+    id: str
 
 
 R = TypeVar("R", bound=Identified)

@@ -104,16 +104,15 @@ class Runner:
     def settle(self) -> None:
         """Let everything happen that is due by now, tasks included, and return when it has."""
         while True:
-            self.tick()
             with self._lock:
+                self.tick()
                 task = self._take()
-                if task is None and self._in_flight:
+                if task is None and not self._in_flight:
+                    return
+                if task is None:
                     self._due.wait(TICK)
                     continue
-                if task is None and not self._is_due():
-                    return
-            if task is not None:
-                self._perform(*task)
+            self._perform(*task)
 
     def tick(self) -> None:
         """Let every due step happen, a batch at a time so that callers get in between."""

@@ -13,7 +13,6 @@ import select
 import socket
 import socketserver
 import struct
-import sys
 import threading
 import time
 from io import BufferedIOBase
@@ -82,11 +81,6 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
             for connection in self._connections:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing when a caller hangs up; everything else is a bug and shows itself."""
-        if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class Connection(socketserver.StreamRequestHandler):
