@@ -419,6 +419,42 @@ def test_search_finds_what_is_asked_for_exactly(chef):
     assert 2 == len(listed(chef, q="  "))
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        {},
+        {"status": "failed"},
+        {"workflow": "order-fulfilment"},
+        {"q": "019a0000"},
+        {"q": "019a0000-0000-7000-8000-0000000000ab"},
+        {"q": "order-fulfilment"},
+        {"q": "bakery.cake:17"},
+    ],
+    ids=str,
+)
+def test_the_list_never_reads_the_whole_table(chef, query):
+    """An index answers each question of the list, in its order where there may be many rows."""
+    if connection.vendor != "sqlite":
+        pytest.skip("Other databases read a small table from end to end, whatever its indexes.")
+    make()
+    with CaptureQueriesContext(connection) as queries:
+        chef.get(url("changelist"), query)
+    asked = [q["sql"] for q in queries if '"embedworkflow_execution"' in q["sql"]]
+
+    with connection.cursor() as cursor:
+        plans = [
+            step[3]
+            for sql in asked
+            for step in cursor.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall()
+        ]
+
+    assert len(asked) >= 3
+    scans = [plan for plan in plans if plan.startswith("SCAN embed") and "INDEX" not in plan]
+    assert [] == scans
+    if "bakery" not in str(query) and "019a" not in str(query):
+        assert not any("TEMP B-TREE" in plan for plan in plans)
+
+
 # The page
 
 

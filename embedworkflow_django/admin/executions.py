@@ -98,7 +98,7 @@ class ExecutionAdminMixin(VerbsMixin):
     ) -> tuple[QuerySet[Execution], bool]:
         """Return what a search term finds; see ``lists.search``."""
         term = search_term.strip()
-        return (queryset.filter(lists.search(term)) if term else queryset), False
+        return (lists.search(queryset, term) if term else queryset), False
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

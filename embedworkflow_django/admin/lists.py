@@ -72,21 +72,23 @@ class ExecutionChangeList(ChangeList):
             execution.source_url = links.url(execution)
 
 
-def search(term: str) -> Q:
-    """Return what a search term asks for; an index answers each part of it.
+def search(queryset: QuerySet[Execution], term: str) -> QuerySet[Execution]:
+    """Return the executions that a search term means; an index answers each question.
 
     Args:
+        queryset: The executions to search.
         term: A source as ``app.model:pk``; an id or its beginning, of eight digits at least; a
-            remote id, an idempotency key or a workflow, exactly.
+            remote id or an idempotency key; or else a workflow. All exactly.
     """
-    if source := _SOURCE.fullmatch(term):
-        return Q(source_type=source[1].lower(), source_id=source[2].strip()) | Q(
-            idempotency_key=term
-        )
     exactly = Q(remote_id=term) | Q(idempotency_key=term)
+    if source := _SOURCE.fullmatch(term):
+        about = Q(source_type=source[1].lower(), source_id=source[2].strip())
+        return queryset.filter(exactly | about)
     if _UUID_START.fullmatch(term) and (digits := term.replace("-", "")):
-        return exactly | Q(pk__range=_uuids_from(digits))
-    return exactly | Q(workflow=term)
+        return queryset.filter(exactly | Q(pk__range=_uuids_from(digits)))
+    found = queryset.filter(exactly)
+    # Not one more alternative: a workflow may have millions, and together they would be sorted.
+    return found if found.exists() else queryset.filter(workflow=term)
 
 
 def _uuids_from(digits: str) -> tuple[uuid.UUID, uuid.UUID]:
