@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import math
 import uuid
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict
 from decimal import Decimal
 from types import MappingProxyType
+from typing import NamedTuple
 
 import pytest
 from django.utils.translation import gettext_lazy
@@ -20,8 +21,14 @@ from tests.bakery.models import Cake
 
 from .databases import EVERY_DATABASE
 
-Point = namedtuple("Point", "x y")
 A_UUID = uuid.UUID("018f0000-0000-7000-8000-000000000000")
+
+
+class Point(NamedTuple):
+    """A tuple with names."""
+
+    x: int
+    y: int
 
 
 def nested(levels, innermost=0):
@@ -54,10 +61,10 @@ def refused(data):
         (Status.QUEUED, "queued"),
         (Decimal("12.50"), "12.50"),
         (A_UUID, str(A_UUID)),
-        (datetime.date(2026, 1, 2), "2026-01-02"),
-        (datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC), "2026-01-02T03:04:05Z"),
-        (datetime.time(3, 4, 5), "03:04:05"),
-        (datetime.timedelta(hours=1), "P0DT01H00M00S"),
+        (dt.date(2026, 1, 2), "2026-01-02"),
+        (dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC), "2026-01-02T03:04:05Z"),
+        (dt.time(3, 4, 5), "03:04:05"),
+        (dt.timedelta(hours=1), "P0DT01H00M00S"),
         (gettext_lazy("queued"), "queued"),
     ],
     ids=repr,
@@ -107,7 +114,7 @@ def test_data_that_is_no_mapping_is_refused(data):
         (math.nan, "nan is no JSON number"),
         (-math.inf, "-inf is no JSON number"),
         (10**5000, "Exceeds the limit"),
-        (datetime.time(1, tzinfo=datetime.UTC), "JSON can't represent timezone-aware times"),
+        (dt.time(1, tzinfo=dt.UTC), "JSON can't represent timezone-aware times"),
         ("a\0b", "it has a character that cannot be stored"),
         ("\ud800", "it has a character that cannot be stored"),
         (gettext_lazy("a\0b"), "it has a character that cannot be stored"),

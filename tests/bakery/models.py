@@ -69,3 +69,32 @@ class Receipt(models.Model):
 
     def __str__(self) -> str:
         return f"receipt of {self.execution_id}"
+
+
+class Tagged(models.Model):
+    """Something whose key is a text."""
+
+    tag = models.CharField(max_length=300, primary_key=True)
+
+    def __str__(self) -> str:
+        return self.tag
+
+
+class Batch(models.Model):
+    """Something whose key has two parts."""
+
+    pk = models.CompositePrimaryKey("oven", "number")
+    oven = models.IntegerField()
+    number = models.IntegerField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.oven}/{self.number}"
+
+
+class Touchy(models.Model):
+    """Something that cannot say what it is before it is saved."""
+
+    cake = models.ForeignKey(Cake, on_delete=models.CASCADE)
+
+    def __str__(self) -> str:
+        return self.cake.name

@@ -1,0 +1,36 @@
+"""Database routers, as projects with several databases have them."""
+
+from __future__ import annotations
+
+from embedworkflow_django.models import Execution
+from tests.bakery.models import Cake
+
+
+class ExecutionsInDefaultOnly:
+    """Keeps executions out of every database but ``default``."""
+
+    def allow_migrate(self, db, app_label, **hints):
+        """Answer for this package's app alone."""
+        return db == "default" if app_label == "embedworkflow" else None
+
+
+class CakesOnPostgreSQL:
+    """Keeps cakes in a database of their own."""
+
+    def db_for_read(self, model, **hints):
+        """Name the database of cakes."""
+        return "postgresql" if model is Cake else None
+
+    db_for_write = db_for_read
+
+
+class ExecutionsReferAnywhere:
+    """Keeps executions in ``default``, and lets them refer to what lives elsewhere."""
+
+    def db_for_write(self, model, **hints):
+        """Name the database of executions."""
+        return "default" if model is Execution else None
+
+    def allow_relation(self, obj1, obj2, **hints):
+        """Let everything refer to everything."""
+        return True
