@@ -593,6 +593,7 @@ def test_an_argument_that_makes_no_sense_is_named_and_no_secret_shown(options, w
     assert ours
     assert "never_to_be_seen" not in str(caught.value)
     assert KEY not in "".join(str(frame.locals) for frame in ours)
+    assert "repr() failed" not in "".join(shown.format())
 
 
 def test_positional_arguments_are_refused():

@@ -51,6 +51,9 @@ class Client(Workflows, Executions, Users, Integrations):
     ...     client.execute_workflow("welcome-email", id_type="key")
     """
 
+    # A traceback shows a client that could not be made, too.
+    _base_url = ""
+
     def __init__(
         self,
         *,
@@ -80,9 +83,10 @@ class Client(Workflows, Executions, Users, Integrations):
         # What is raised below shows this frame to whoever looks at a traceback's locals.
         del secret_key
         secret.check()
+        self._base_url = _checked_base_url(base_url)
         self._transport = Transport(
             secret=secret,
-            base_url=_checked_base_url(base_url),
+            base_url=self._base_url,
             timeout=_checked_timeout(timeout),
             idempotency_header=_checked_header(idempotency_header),
             max_answer_size=_checked_size(max_answer_size),
@@ -90,7 +94,7 @@ class Client(Workflows, Executions, Users, Integrations):
         )
 
     def __repr__(self) -> str:
-        return f"Client(base_url={self._transport.base_url!r})"
+        return f"Client(base_url={self._base_url!r})"
 
     def __enter__(self) -> Self:
         return self

@@ -82,7 +82,7 @@ class Transport:
         adapters: Mapping[str, BaseAdapter],
     ) -> None:
         """Take checked arguments; see ``Client``."""
-        self.base_url = base_url
+        self._base_url = base_url
         self._secret = secret
         self._auth = BearerAuth(secret)
         self._timeout = timeout
@@ -142,7 +142,7 @@ class Transport:
         # turns %2E back into a dot, for 40 % of the time that a call takes.
         request = requests.PreparedRequest()
         request.method = method
-        request.url = f"{self.base_url}{path}{'?' + urlencode(query) if query else ''}"
+        request.url = f"{self._base_url}{path}{'?' + urlencode(query) if query else ''}"
         request.headers = CaseInsensitiveDict(self._headers)
         if body is not None:
             request.body = encode_body(body)
@@ -181,9 +181,9 @@ class Transport:
         for prefix, adapter in self._adapters.items():
             session.mount(prefix, adapter)
         # Once per session, for asking the environment takes longer than writing the request.
-        found = session.merge_environment_settings(self.base_url, {}, None, None, None)
+        found = session.merge_environment_settings(self._base_url, {}, None, None, None)
         options = {name: found[name] for name in ("proxies", "verify", "cert")}
-        return _Line(os.getpid(), session.get_adapter(self.base_url), options)
+        return _Line(os.getpid(), session.get_adapter(self._base_url), options)
 
     def _failure(self, error: Exception, method: str, path: str) -> exceptions.APIError:
         kind = exceptions.NotSent if _surely_not_sent(error) else exceptions.AnswerLost
