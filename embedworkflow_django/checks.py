@@ -17,6 +17,7 @@ E008  a trigger listens to a model that never sends signals: abstract, or swappe
 E009  two triggers have one name
 E010  a trigger's account is not configured
 E011  a trigger's database (``using``) is not configured
+E012  a trigger's workflow or ``id_type`` cannot be one
 W001  an account has no secret key
 W002  SQLite without ``transaction_mode: IMMEDIATE`` or WAL, beside a dispatcher's own connection
 W003  a live key with ``DEBUG``
@@ -28,6 +29,7 @@ W008  dispatcher ``thread`` under uWSGI without threads
 W009  a trigger listens to an unmanaged model
 W010  ``RETENTION`` is shorter than a day: seconds where days were meant?
 W011  dispatcher ``immediate`` sends within requests (only with ``check --deploy``)
+W012  ``LEASE`` is shorter than twice the longest ``TIMEOUT``: calls may outlast their lease
 ====  ===========================================================================================
 """
 
@@ -49,7 +51,8 @@ from django.core.checks import Warning as CheckWarning
 from django.db import connections, router
 from django.db.models import Model
 
-from . import conf, dispatchers, triggers
+from . import conf, dispatchers, intake, triggers
+from .exceptions import InvalidExecution
 from .models import Execution
 
 TAG = "embedworkflow"
@@ -267,6 +270,19 @@ def check_retention() -> Iterator[CheckMessage]:
         )
 
 
+@_check()
+def check_lease() -> Iterator[CheckMessage]:
+    """W012: nobody sends a row again while its call is still in flight."""
+    longest = max(sum(conf.account(alias).timeout) for alias in conf.settings.accounts)
+    if conf.settings.lease < timedelta(seconds=2 * longest):
+        yield _warning(
+            12,
+            f"{conf.place('LEASE')} is shorter than twice the longest TIMEOUT, {longest:g} s: "
+            "another worker may send what is still in flight.",
+            f"Leave LEASE out, or make it at least {2 * longest:g} seconds.",
+        )
+
+
 # The dispatcher.
 
 
@@ -277,8 +293,10 @@ def _dispatches_by(short_name: str) -> bool:
 @_check()
 def check_dispatcher() -> Iterator[CheckMessage]:
     """E007: the dispatcher can be imported; at the commit its absence would only be logged."""
-    if fault := _fault(lambda: dispatchers.dispatcher_class(conf.settings.dispatcher)):
-        yield _error(7, fault, conf.did_you_mean(conf.settings.dispatcher, dispatchers.SHORT_NAMES))
+    name = conf.settings.dispatcher
+    if fault := _fault(lambda: dispatchers.dispatcher_class(name)):
+        message, _, hint = fault.rstrip(".").partition(". ")
+        yield _error(7, f"{message}.", hint or conf.did_you_mean("", dispatchers.SHORT_NAMES))
 
 
 @_check()
@@ -342,18 +360,31 @@ def check_immediate() -> Iterator[CheckMessage]:
 
 @_check()
 def check_triggers() -> Iterator[CheckMessage]:
-    """E008, E010, E011, W009: each trigger can fire, and what it asks for exists."""
+    """E008, E010, E011, E012, W009: each trigger can fire, and what it asks for may exist."""
     for trigger in triggers.registry.values():
         title = f"The trigger {trigger.name} ({trigger.defined_at})"
         for sender in trigger.senders:
             if isinstance(sender, type) and issubclass(sender, Model):
                 yield from _deaf(title, sender)
+        if fault := _unaskable(trigger):
+            yield _error(12, f"{title} cannot start a workflow: {fault}")
         if trigger.account not in conf.settings.accounts:
             hint = conf.did_you_mean(trigger.account, conf.settings.accounts)
             yield _error(10, f"{title} names an unknown account, {trigger.account!r}.", hint)
         if trigger.using is not None and trigger.using not in connections:
             hint = conf.did_you_mean(trigger.using, connections)
             yield _error(11, f"{title} names an unknown database, {trigger.using!r}.", hint)
+
+
+def _unaskable(trigger: triggers.Trigger) -> str:
+    if trigger.id_type not in intake.ID_TYPES:
+        return f"id_type {trigger.id_type!r} is none of {', '.join(intake.ID_TYPES)}."
+    try:
+        if not callable(trigger.workflow):
+            intake.identifier(trigger.workflow)
+    except InvalidExecution as error:
+        return str(error)
+    return ""
 
 
 def _deaf(title: str, model: type[Model]) -> Iterator[CheckMessage]:

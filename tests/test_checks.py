@@ -325,8 +325,9 @@ def test_no_check_shows_a_key(configure, settings):
     ("name", "hint"),
     [
         ("thraed", "Did you mean 'thread'?"),
-        ("tests.nowhere.Dispatcher", "Known: "),
-        ("embedworkflow_django.dispatchers.Nowhere", "Known: "),
+        ("tests.nowhere.Dispatcher", "No module named 'tests.nowhere'"),
+        ("embedworkflow_django.dispatchers.Nowhere", 'does not define a "Nowhere"'),
+        ("embedworkflow_django.dispatchers.Worker", "Known: immediate, thread, worker."),
     ],
 )
 def test_a_misspelt_dispatcher_is_an_error(configure, name, hint):
@@ -494,6 +495,39 @@ def test_two_triggers_of_one_name_are_an_error(configure, register):
     assert message.id == "embedworkflow.E009"
     assert "shop/workflows.py:12" in message.msg
     assert "shop/workflows.py:40" in message.msg
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"workflow": ""}, "''"),
+        ({"workflow": ".."}, "'..'"),
+        ({"workflow": None}, "None"),
+        ({"id_type": "name"}, "'name'"),
+    ],
+    ids=["empty", "dots", "none", "id_type"],
+)
+def test_a_trigger_s_workflow_can_be_one(configure, register, values, named):
+    """An identifier that ``execute`` would refuse is an error before the first save."""
+    register(**values)
+    (message,) = check()
+    assert message.id == "embedworkflow.E012"
+    assert named in message.msg
+
+
+def test_a_trigger_s_workflow_may_depend_on_the_instance(configure, register):
+    """A callable is asked when the time comes."""
+    register(workflow=lambda instance: "")
+    assert ids() == []
+
+
+@pytest.mark.parametrize(("lease", "found"), [(9.9, ["W012"]), (10, []), (None, [])])
+def test_a_lease_covers_the_longest_call(configure, lease, found):
+    """A lease that calls may outlast is a warning that says how long it has to be."""
+    configure(LEASE=lease, ACCOUNTS={"slow": {"TIMEOUT": (1, 4)}}, TIMEOUT=1)
+    messages = check()
+    assert [message.id.removeprefix("embedworkflow.") for message in messages] == found
+    assert all("10 seconds" in message.hint for message in messages)
 
 
 def test_a_trigger_s_account_exists(configure, register):

@@ -7,11 +7,13 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import uuid
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import requests
@@ -99,6 +101,21 @@ def meanwhile(sandbox, action):
     """Do something during each call of the API."""
     with connections.mounted(sandbox.base_url, Wire(sandbox, action)):
         yield
+
+
+class Watched(io.StringIO):
+    """An output that does something once a word has been written."""
+
+    def __init__(self, word, action):
+        super().__init__()
+        self._word, self._action = word, action
+
+    def write(self, text):
+        """Write it; act if the word is in it."""
+        written = super().write(text)
+        if self._word in text:
+            self._action(text)
+        return written
 
 
 def interrupt(*numbers):
@@ -658,6 +675,18 @@ def test_what_the_project_protects_is_kept(alias):
     assert list(Execution.objects.using(alias)) == [rows[2]]
 
 
+@pytest.mark.django_db
+def test_an_interrupted_prune_finishes_its_batch(handlers):
+    """After a signal the batch in hand is deleted, the rest stays, and the exit code says so."""
+    for _ in range(25):
+        finished()
+    stdout = Watched("so far", lambda _text: interrupt(signal.SIGTERM))
+    command = ("prune", "--older-than=30", "--batch-size=2", "--database=default")
+    error = refused(*command, stdout=stdout)
+    assert (str(error), error.returncode) == ("Interrupted.", 1)
+    assert Execution.objects.count() == 5
+
+
 # embedworkflow_check
 
 
@@ -893,21 +922,6 @@ def test_waiting_ends_with_a_signal(sandbox, handlers):
 # embedworkflow_sandbox
 
 
-class Watched(io.StringIO):
-    """An output that does something once a word has been written."""
-
-    def __init__(self, word, action):
-        super().__init__()
-        self._word, self._action = word, action
-
-    def write(self, text):
-        """Write it; act if the word is in it."""
-        written = super().write(text)
-        if self._word in text:
-            self._action(text)
-        return written
-
-
 def test_the_sandbox_prints_the_lines_that_lead_to_it(handlers):
     """Whoever pastes the lines into the settings reaches the sandbox; Ctrl-C ends it."""
     answers = []
@@ -920,13 +934,16 @@ def test_the_sandbox_prints_the_lines_that_lead_to_it(handlers):
         url = f"{lines['EMBEDWORKFLOW_BASE_URL']}/workflows"
         answers.append(requests.get(url, headers=headers, timeout=10).status_code)
         pasted = {}
-        exec(text[text.index("EMBEDWORKFLOW = {") : text.index("}") + 1], pasted)
+        exec(text[text.index("EMBEDWORKFLOW = {") : text.index("\n}") + 2], pasted)
         assert pasted["EMBEDWORKFLOW"]["BASE_URL"] == lines["EMBEDWORKFLOW_BASE_URL"]
         assert pasted["EMBEDWORKFLOW"]["SECRET_KEY"] == "sk_test_mine"
+        assert pasted["EMBEDWORKFLOW"]["ACCOUNTS"] == {"eu": {"SECRET_KEY": "sk_test_eu"}}
+        assert "Workflows: order-fulfilment, " in text
         interrupt(signal.SIGINT)
 
     stdout = Watched("Ctrl-C", use)
-    printed = run("sandbox", "--port=0", "--secret-key=sk_test_mine", stdout=stdout)
+    keys = ("--secret-key=sk_test_mine", "--account=eu=sk_test_eu")
+    printed = run("sandbox", "--port=0", *keys, stdout=stdout)
     assert answers == [200]
     assert printed.endswith("The sandbox has stopped.\n")
 
@@ -948,3 +965,37 @@ def test_the_sandbox_refuses_what_makes_no_sense():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         assert str(refused("sandbox", f"--port={taken.getsockname()[1]}"))
+
+
+# The exit codes, as a shell sees them.
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (["status", "--fail-if-older-than=1d"], 0),
+        (["status", "--fail-if-older-than=30"], 1),
+        (["status", "--fail-if-older-than=never"], 2),
+        (["execute", "bake", "--wait=0"], 3),
+        (["prune"], 1),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_the_exit_code_reaches_the_shell(args, code):
+    """A process that runs a command ends with the documented code, and without a traceback."""
+    made(age=timedelta(hours=1))
+    name, *options = args
+    command = [sys.executable, "-m", "django", f"embedworkflow_{name}", *options]
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    done = subprocess.run(
+        [*command, "--database=default", "--skip-checks"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=environment,
+        cwd=Path(__file__).parent.parent,
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr

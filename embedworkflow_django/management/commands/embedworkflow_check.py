@@ -1,6 +1,7 @@
 """``embedworkflow_check``: asks the API whether the keys work and the triggers' workflows are on.
 
-Exit codes: 0 when nothing failed; 1 when something did, or an argument makes no sense.
+Exit codes: 0 when nothing failed; 1 when something did, or there is no such account; 2 when
+the command line cannot be read.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def _findings(aliases: list[str], *, everything: bool) -> Iterator[Finding]:
 
 def _key(alias: str) -> Finding:
     try:
-        # The cheapest call that needs a key.
+        # The cheapest call that needs a key; that it exists is known from the vendor's SDK.
         next(iter(connections.client(alias).list_workflows(limit=1)), None)
     except (APIError, conf.ConfigurationError) as error:
         return Finding(account=alias, subject="secret key", verdict="FAILED", detail=str(error))

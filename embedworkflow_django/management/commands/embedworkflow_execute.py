@@ -1,7 +1,8 @@
 """``embedworkflow_execute``: starts a workflow from the command line.
 
 Exit codes: 0 when it is stored (with ``--wait``: completed); 1 when an argument makes no sense, or
-it has ended otherwise; 3 when it has not ended within the time of ``--wait``.
+it has ended otherwise; 2 when the command line cannot be read; 3 when it has not ended within the
+time of ``--wait``, or a signal has ended the waiting.
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
 """``embedworkflow_prune``: deletes finished executions, or their data, once they are old.
 
-Exit codes: 0; 1 when no age is given, or an argument makes no sense.
+Exit codes: 0; 1 when no age is known, a database makes no sense, or a signal came; 2 when the
+command line cannot be read.
 """
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -16,7 +18,7 @@ from django.utils import timezone
 
 from ... import conf
 from ...models import FINAL, Execution
-from .. import arguments
+from .. import arguments, interruption
 
 _DATA: dict[str, Any] = {
     "execution_data": {},
@@ -39,7 +41,8 @@ class Command(BaseCommand):
     help = (
         "Delete executions that have been finished for long, and their events, in batches. What "
         "is not final, or not announced to execution_finished's receivers yet, is never touched. "
-        "Exit code: 0, or 1 when no age is known."
+        "SIGTERM and Ctrl-C end it after the batch in hand. Exit code: 0, or 1 when no age is "
+        "known or a signal came."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -100,24 +103,28 @@ class Command(BaseCommand):
             database: The databases' aliases.
 
         Raises:
-            CommandError: No age is known, or a database makes no sense.
+            CommandError: No age is known, a database makes no sense, or a signal came.
         """
         before = timezone.now() - min(_age(older_than), _LONGEST)
-        prune = _scrub if data_only else _delete
+        prune = _count if dry_run else _scrub if data_only else _delete
         verb = f"{'would be ' if dry_run else ''}{'scrubbed' if data_only else 'deleted'}"
-        for alias in arguments.databases(database):
-            rows = prunable(alias, before, status or sorted(FINAL))
-            if data_only:
-                rows = rows.filter(_HAS_DATA)
-            done = kept = 0
-            for number, ids in enumerate(_batches(rows, batch_size), start=1):
-                pruned = len(ids) if dry_run else prune(rows, ids)
-                done, kept = done + pruned, kept + len(ids) - pruned
-                if number % 10 == 0:
-                    self.stdout.write(f"{alias}: {done:,} {verb} so far")
-            self.stdout.write(f"{alias}: {done:,} {verb}")
-            if kept:
-                self.stdout.write(f"{alias}: {kept:,} kept, for other rows need them")
+        interrupted = threading.Event()
+        with interruption.handled(interrupted.set, interrupted.set):
+            for alias in arguments.databases(database):
+                rows = prunable(alias, before, status or sorted(FINAL))
+                if data_only:
+                    rows = rows.filter(_HAS_DATA)
+                done = kept = 0
+                for number, ids in enumerate(_batches(rows, batch_size, interrupted), start=1):
+                    pruned = prune(rows, ids)
+                    done, kept = done + pruned, kept + len(ids) - pruned
+                    if number % 10 == 0:
+                        self.stdout.write(f"{alias}: {done:,} {verb} so far")
+                self.stdout.write(f"{alias}: {done:,} {verb}")
+                if kept:
+                    self.stdout.write(f"{alias}: {kept:,} kept, for other rows need them")
+        if interrupted.is_set():
+            raise CommandError("Interrupted.")
 
 
 def _age(older_than: timedelta | None) -> timedelta:
@@ -148,17 +155,22 @@ def prunable(alias: str, before: datetime, statuses: list[str]) -> QuerySet[Exec
     )
 
 
-def _batches(rows: QuerySet[Execution], size: int) -> Iterator[list[uuid.UUID]]:
+def _batches(
+    rows: QuerySet[Execution], size: int, interrupted: threading.Event
+) -> Iterator[list[uuid.UUID]]:
     last = uuid.UUID(int=0)
-    while True:
+    while not interrupted.is_set():
         # The ids first: MySQL deletes by no subquery that has a limit.
         after = rows.filter(pk__gt=last).order_by("pk")
         ids = list(after.values_list("pk", flat=True)[:size])
-        if ids:
-            yield ids
-            last = ids[-1]
-        if len(ids) < size:
-            return
+        if not ids:
+            break
+        yield ids
+        last = ids[-1]
+
+
+def _count(_rows: QuerySet[Execution], ids: list[uuid.UUID]) -> int:
+    return len(ids)
 
 
 def _scrub(rows: QuerySet[Execution], ids: list[uuid.UUID]) -> int:

@@ -1,17 +1,20 @@
 """``embedworkflow_sandbox``: serves the API's imitation, and prints the settings that lead to it.
 
-Exit codes: 0 after Ctrl-C or SIGTERM; 1 when an argument makes no sense or the address is taken.
+Exit codes: 0 after Ctrl-C or SIGTERM; 1 when an argument makes no sense or the address is taken; 2
+when the command line cannot be read.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import threading
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 from django.core.management.base import DjangoHelpFormatter
 
+from ...sandbox import Sandbox
 from ...sandbox import __main__ as command_line
 from .. import interruption
 
@@ -56,7 +59,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         stopped = threading.Event()
         with interruption.handled(stopped.set, stopped.set):
-            self.stdout.write(settings_lines(sandbox.base_url, sandbox.secret_key))
+            self.stdout.write(greeting(sandbox, options["idempotency_header"]))
             self.stdout.flush()
             try:
                 stopped.wait()
@@ -65,24 +68,34 @@ class Command(BaseCommand):
         self.stdout.write("The sandbox has stopped.")
 
 
-def settings_lines(base_url: str, secret_key: str) -> str:
-    """Return the lines that lead a project to a sandbox.
+def greeting(sandbox: Sandbox, idempotency_header: str) -> str:
+    """Return the lines that lead a project to a sandbox, and what it finds there.
 
     Args:
-        base_url: Where it listens.
-        secret_key: The key that it takes; it opens nothing else.
+        sandbox: The sandbox; its keys open nothing else.
+        idempotency_header: The header's name that it listens to.
     """
-    return f"""\
-The sandbox is listening. In the settings of your project:
-
-EMBEDWORKFLOW = {{
-    "BASE_URL": "{base_url}",
-    "SECRET_KEY": "{secret_key}",
-}}
-
-or in its environment:
-
-EMBEDWORKFLOW_BASE_URL={base_url}
-EMBEDWORKFLOW_SECRET_KEY={secret_key}
-
-Stop with Ctrl-C."""
+    given: dict[str, Any] = {
+        "BASE_URL": sandbox.base_url,
+        "SECRET_KEY": sandbox.secret_key,
+        "PUBLISHABLE_KEY": sandbox.publishable_key,
+        "IDEMPOTENCY_HEADER": idempotency_header,
+    }
+    first, *others = sandbox.engine.accounts.values()
+    accounts = {account.name: {"SECRET_KEY": account.secret_key} for account in others}
+    lines = [
+        "The sandbox is listening. In the settings of your project:",
+        "",
+        "EMBEDWORKFLOW = {",
+        *(f"    {json.dumps(name)}: {json.dumps(value)}," for name, value in given.items()),
+        f'    "ACCOUNTS": {json.dumps(accounts)},',
+        "}",
+        "",
+        "or in its environment:",
+        "",
+        *(f"EMBEDWORKFLOW_{name}={value}" for name, value in given.items()),
+        "",
+        f"Workflows: {', '.join(str(workflow.key) for workflow in first.workflows)}",
+        "Stop with Ctrl-C.",
+    ]
+    return "\n".join(lines)

@@ -1,7 +1,7 @@
 """``embedworkflow_status``: how much is waiting, for how long, and what needs a person.
 
 Exit codes: 0; 1 with ``--fail-if-older-than`` when something has waited longer, or when a database
-cannot be read.
+cannot be read; 2 when the command line cannot be read.
 
 Counts end at 10,000 each (``10,000+``), so that the command costs the same on a table of any size.
 """

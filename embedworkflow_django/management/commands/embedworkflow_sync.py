@@ -1,7 +1,7 @@
 """``embedworkflow_sync``: asks the API about executions now, without waiting for their turn.
 
-Exit codes: 0 when all were made due (and asked after, without ``--no-wait``); 1 when interrupted,
-or the arguments make no sense.
+Exit codes: 0 when all were made due (and asked after, without ``--no-wait``); 1 when a signal
+came, or a database makes no sense; 2 when the command line cannot be read.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ class Command(BaseCommand):
 
     help = (
         "Make active executions due now and ask the API about them, in batches. What else is due "
-        "is done on the way. Exit code: 0 when all were asked after, 1 when interrupted."
+        "is done on the way. SIGTERM and Ctrl-C end it after the batch in hand, a second one at "
+        "once. Exit code: 0 when all were asked after, 1 when a signal came."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -1,7 +1,7 @@
 """``embedworkflow_worker``: delivers what is queued and asks after what runs, until stopped.
 
 Exit codes: 0 after everything in flight was finished; 1 when a second signal left some of it to
-its lease, or the arguments make no sense.
+its lease, or a database cannot be worked on; 2 when the command line cannot be read.
 """
 
 from __future__ import annotations
