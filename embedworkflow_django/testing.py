@@ -76,7 +76,7 @@ def sandbox(
     imitation = sandboxes.Sandbox(
         frozen=frozen,
         # A name that resolves nowhere: what comes after the block reaches nobody.
-        base_url=f"http://sandbox-{number}.invalid/api/v1",
+        base_url=f"https://sandbox-{number}.invalid/api/v1",
         idempotency_header=conf.account().idempotency_header,
         **options,
     )

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 from django.conf import settings
+from django.core import checks
 from django.db import transaction
 from django.test import TestCase, TransactionTestCase, override_settings
 from django.utils import timezone
@@ -59,6 +60,12 @@ def test_a_sandbox_needs_no_settings():
     with override_settings(EMBEDWORKFLOW={}), testing.sandbox() as sandbox:
         assert [] == list(connections.client().list_workflows())
         assert 1 == len(sandbox.requests)
+
+
+def test_the_system_checks_are_content_with_a_sandbox():
+    """Commands that are called in a test run the checks; a sandbox gives them nothing to say."""
+    with testing.sandbox():
+        assert [] == checks.run_checks(tags=["embedworkflow"])
 
 
 def test_a_sandbox_hears_the_header_that_the_settings_name(db):
