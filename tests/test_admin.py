@@ -623,14 +623,14 @@ def test_the_lists_filters_survive_a_visit_to_a_page(chef):
 SOON, LATE = NOW + timedelta(minutes=5), NOW - timedelta(minutes=5)
 OUTLOOKS = {
     "due": ({"due_at": NOW}, "the next free worker sends it"),
-    "later": ({"due_at": SOON, "run_at": SOON}, "It will be sent "),
-    "again": ({"due_at": SOON, "attempts": 2, "last_error": "503"}, "It will be sent again "),
-    "until": ({"due_at": SOON, "attempts": 2}, "Attempts end "),
+    "later": ({"due_at": SOON, "run_at": SOON}, "It will be sent: "),
+    "again": ({"due_at": SOON, "attempts": 2, "last_error": "503"}, "It will be sent again: "),
+    "until": ({"due_at": SOON, "attempts": 2}, "Attempts end: "),
     "lost": ({"sent_at": NOW, "attempts": 1, "due_at": SOON}, "same idempotency key"),
     "sending": ({"claim": "c", "due_at": SOON}, "A worker is sending it"),
     "refused": ({"due_at": NOW, "last_error": "POST /x: 401 no"}, "does not let the account"),
     "overdue": ({"due_at": LATE}, "Is a worker running?"),
-    "running": ({"status": Status.RUNNING, "due_at": SOON}, "The API is asked"),
+    "running": ({"status": Status.RUNNING, "due_at": SOON}, "Next, the API is asked"),
     "running-due": ({"status": Status.RUNNING, "due_at": NOW}, "by the next free worker"),
     "stopping": (
         {"status": Status.RUNNING, "due_at": NOW, "stop_requested_at": NOW},
@@ -654,7 +654,7 @@ OUTLOOKS = {
         "no workflow is known to run",
     ),
     "unconfirmed": ({"status": Status.UNCONFIRMED, "due_at": None}, "then resolve it"),
-    "unheard": ({"status": "odd", "due_at": SOON}, "The API is asked"),
+    "unheard": ({"status": "odd", "due_at": SOON}, "Next, the API is asked"),
 }
 
 
@@ -686,7 +686,7 @@ def test_the_hint_is_in_the_list(chef):
     """The hint stands below the badge."""
     make(Status.RUNNING, stop_requested_at=NOW)
 
-    assert '<span class="ewf-hint">stop requested</span>' in chef.get(url("changelist")).text
+    assert '<span class="ewf-under">stop requested</span>' in chef.get(url("changelist")).text
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ class ExecutionAdminMixin(VerbsMixin):
         """Return the status, and when a row that waits is attended to."""
         hint = outlook.hint(execution, timezone.now())
         badge = presentation.badge(execution.status)
-        return format_html('{} <span class="ewf-hint">{}</span>', badge, hint) if hint else badge
+        return format_html('{} <span class="ewf-under">{}</span>', badge, hint) if hint else badge
 
     @admin.display(description=_("source, user"))
     def source_link(self, execution: Execution) -> str:

@@ -59,13 +59,13 @@ def _queued(execution: Execution, now: datetime) -> Iterator[str]:
     elif execution.due_at and execution.due_at > now:
         when = {"when": _when(execution.due_at, now)}
         yield (
-            _("It will be sent again %(when)s.") % when
+            _("It will be sent again: %(when)s.") % when
             if execution.attempts or execution.last_error
-            else _("It will be sent %(when)s.") % when
+            else _("It will be sent: %(when)s.") % when
         )
         if execution.attempts:
             end = execution.created_at + conf.settings.give_up_after
-            yield _("Attempts end %(when)s.") % {"when": _when(end, now)}
+            yield _("Attempts end: %(when)s.") % {"when": _when(end, now)}
     else:
         yield _("It is due: the next free worker sends it.")
 
@@ -82,7 +82,7 @@ def _active(execution: Execution, now: datetime) -> Iterator[str]:
     if execution.due_at is None:
         yield _("It is not followed any more. Refresh it to ask the API once again.")
     elif execution.due_at > now:
-        yield _("The API is asked how it is going %(when)s.") % {
+        yield _("Next, the API is asked how it is going: %(when)s.") % {
             "when": _when(execution.due_at, now)
         }
     else:
