@@ -51,7 +51,7 @@ from django.core.checks import Warning as CheckWarning
 from django.db import connections, router
 from django.db.models import Model
 
-from . import conf, dispatchers, intake, triggers
+from . import conf, dispatchers, intake, triggers, values
 from .exceptions import InvalidExecution
 from .models import Execution
 
@@ -82,11 +82,11 @@ def _check(*tags: str, deploy: bool = False) -> Callable[[_Check], _Check]:
 
 
 def _error(number: int, message: str, hint: str | None = None) -> Error:
-    return Error(conf.without_keys(message), hint=hint, id=f"{TAG}.E{number:03}")
+    return Error(values.without_keys(message), hint=hint, id=f"{TAG}.E{number:03}")
 
 
 def _warning(number: int, message: str, hint: str | None = None) -> CheckWarning:
-    return CheckWarning(conf.without_keys(message), hint=hint, id=f"{TAG}.W{number:03}")
+    return CheckWarning(values.without_keys(message), hint=hint, id=f"{TAG}.W{number:03}")
 
 
 def _accounts() -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -99,9 +99,9 @@ def _accounts() -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _written(name: str) -> Iterator[tuple[str, str]]:
     """Yield each place where a setting of accounts is written as text, and the text."""
-    for where, values in ((conf.SETTING, conf.settings.given), *_accounts()):
-        if isinstance(values.get(name), str):
-            yield f'{where}["{name}"]', values[name]
+    for where, given in ((conf.SETTING, conf.settings.given), *_accounts()):
+        if isinstance(given.get(name), str):
+            yield f'{where}["{name}"]', given[name]
 
 
 def _fault(read: Callable[[], object]) -> str | None:

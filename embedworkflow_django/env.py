@@ -24,7 +24,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from . import conf
+from . import conf, values
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
 _UNITS = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -144,7 +144,7 @@ def _value(variable: str, name: str, text: str) -> Any:
         return reader(text)
     except (ValueError, OverflowError):
         raise conf.ConfigurationError(
-            f"{variable} should be {should}, not {conf.without_keys(repr(text))}."
+            f"{variable} should be {should}, not {values.without_keys(repr(text))}."
         ) from None
 
 

@@ -28,8 +28,8 @@ FLOORS = [
     # Django and pytest come in here: one registers the checks, the other offers the fixtures.
     {"apps", "pytest_plugin"},
 ]
-# ``conf.from_env`` and what it takes to read an environment: one room, two modules.
-JOINED = {"env": "conf"}
+# ``conf``, what it takes to read an environment, and what values may be: one room.
+JOINED = {"env": "conf", "values": "conf"}
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 MODULES = [
