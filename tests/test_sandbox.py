@@ -143,8 +143,11 @@ def test_moments_are_those_at_which_things_were_due(sandbox):
     [
         ({"delay_n": "soon", "delay_unit": "hour"}, 'delay_n "soon" is not a number'),
         ({"delay_n": 1, "delay_unit": "moon"}, 'delay_unit "moon" is not one of'),
+        ({"delay_n": "nan", "delay_unit": "day"}, "A delay of nan day is longer than a century"),
+        ({"delay_n": 1e300, "delay_unit": "day"}, "A delay of 1e+300 day is longer than"),
+        ({"delay_n": object(), "delay_unit": "day"}, "TypeError: Object of type object is not"),
     ],
-    ids=["number", "unit"],
+    ids=["number", "unit", "nan", "too long", "no JSON"],
 )
 def test_a_delay_without_sense_fails_with_a_note(sandbox, fields, note):
     """The note of a failed delay names what cannot be read."""
@@ -183,6 +186,16 @@ def test_a_condition_of_unknown_type_fails(sandbox):
 
     assert "failed" == execution.status
     assert 'Condition type "magic" is not known' in execution.actions["check1"].failure_note
+
+
+def test_a_node_that_cannot_be_read_fails_alone(sandbox):
+    """Whatever a node holds, its action fails with a note and the others run on."""
+    execution = run(sandbox, node("odd001", subject=object()), node("mail01"))
+
+    assert {"odd001": "failed", "mail01": "completed"} == {
+        name: action.status for name, action in execution.actions.items()
+    }
+    assert "TypeError" in execution.actions["odd001"].failure_note
 
 
 def test_a_node_reached_twice_runs_once(sandbox):

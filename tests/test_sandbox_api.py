@@ -694,6 +694,17 @@ def test_a_body_may_be_streamed(sandbox, call):
     assert 201 == answer.status_code
 
 
+def test_data_come_back_as_they_were_sent(sandbox, call):
+    """Numbers, texts of any script, null and nesting survive."""
+    sandbox.add_workflow("one")
+    data = {"f": 1.5, "i": 10**20, "t": "ü\u2028🫖", "n": None, "l": [{"b": True}], "": {}}
+
+    execution = call.execute("one", **data)
+
+    assert data == execution["execution_data"]
+    assert data == call.get(f"/executions/{execution['id']}")["execution_data"]
+
+
 # Pages
 
 

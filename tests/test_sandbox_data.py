@@ -107,6 +107,7 @@ def test_the_strongest_source_wins():
         ("greater_than", "items[0].price", "4", True),
         ("greater_than", "name", 4, False),
         ("greater_than", "missing", 4, False),
+        ("greater_than", "count", 10**400, False),
         ("greater_than_or_equal", "count", 0, True),
         ("less_than", "count", 1, True),
         ("less_than_or_equal", "count", -1, False),

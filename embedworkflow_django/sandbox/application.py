@@ -73,7 +73,7 @@ class Application:
         exchange = _Exchange(call, account, received)
         answer = self._faulty(exchange, met) if met else self._work(exchange)
         answer.headers.append(("X-Request-Id", received.request_id))
-        received.status = None if answer.wire else answer.status
+        received.status = answer.status if answer.wire in ("", "truncated") else None
         return answer
 
     def __call__(

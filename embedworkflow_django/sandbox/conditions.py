@@ -59,7 +59,7 @@ def _equal(found: Any, wanted: Any) -> bool:
 def _number(value: Any) -> float | None:
     try:
         return None if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

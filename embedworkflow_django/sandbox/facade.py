@@ -24,7 +24,8 @@ class Sandbox:
     Args:
         secret_key: Key of the first account; its publishable key differs in the prefix only.
         clock: Tells the time; the machine's clock when omitted.
-        frozen: Whether time stands still until `advance` is called (in place of *clock*).
+        frozen: Whether time stands still until `advance` is called (in place of *clock*); e-mails
+            and webhooks then go out during `advance` and `finish` only, in the caller's thread.
         time_scale: How many seconds of a workflow pass in one second of the clock.
         deliver: Called with every e-mail that a workflow sends.
         allow_hosts: Hosts beyond loopback that webhooks may call; `*` is any.

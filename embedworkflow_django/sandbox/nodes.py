@@ -18,6 +18,7 @@ DELAY_UNITS = {
     "week": 604_800,
     "month": 2_592_000,
 }
+CENTURY = 100 * 365 * DELAY_UNITS["day"]
 USER_VALUES = ("name", "email", "key", "time_zone")
 
 
@@ -75,13 +76,18 @@ def delay_seconds(action: records.Action) -> float:
     """
     if action.node.get("type") != "Delay":
         return 0.0
-    number = placeholders.render(action.node.get("delay_n"), sources(action))
+    text = placeholders.render(action.node.get("delay_n"), sources(action))
     unit = str(action.node.get("delay_unit", "second"))
     factor = DELAY_UNITS.get(unit.lower().removesuffix("s"))
+    if factor is None:
+        raise NodeError(f'delay_unit "{unit}" is not one of {", ".join(DELAY_UNITS)}')
     try:
-        return max(0.0, float(number) * (factor or 0.0)) if factor else _unknown_unit(unit)
+        seconds = float(text) * factor
     except ValueError as error:
-        raise NodeError(f'delay_n "{number}" is not a number') from error
+        raise NodeError(f'delay_n "{text}" is not a number') from error
+    if not seconds < CENTURY:
+        raise NodeError(f"A delay of {text} {unit} is longer than a century")
+    return max(0.0, seconds)
 
 
 def sources(action: records.Action) -> list[Mapping[str, Any]]:
@@ -99,10 +105,6 @@ def sources(action: records.Action) -> list[Mapping[str, Any]]:
         {**values, "user": values},
         execution.account.data,
     ]
-
-
-def _unknown_unit(unit: str) -> float:
-    raise NodeError(f'delay_unit "{unit}" is not one of {", ".join(DELAY_UNITS)}')
 
 
 def _chosen(value: Any) -> Any:

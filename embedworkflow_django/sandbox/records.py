@@ -40,9 +40,6 @@ class Shelf(Generic[R]):
         self._by_id: dict[str, R] = {}
         self._ids: list[str] = []
 
-    def __len__(self) -> int:
-        return len(self._ids)
-
     def __iter__(self) -> Iterator[R]:
         return iter(list(self._by_id.values()))
 

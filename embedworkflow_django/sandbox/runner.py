@@ -188,10 +188,8 @@ class Runner:
         note = ""
         try:
             outcome = task()
-        except nodes.NodeError as error:
-            note = str(error)
         except Exception as error:  # noqa: BLE001  # a mailer of the user's may raise anything
-            note = f"{type(error).__name__}: {error}"
+            note = _note(error)
         with self._lock:
             self._in_flight -= 1
             self._due.notify_all()
@@ -229,8 +227,8 @@ class Runner:
         execution.counts[records.IDLE] += 1
         try:
             seconds = nodes.delay_seconds(action) or IDLE_SECONDS
-        except nodes.NodeError as error:
-            self._fail(action, str(error), at)
+        except Exception as error:  # noqa: BLE001  # one odd node must not hold up the others
+            self._fail(action, _note(error), at)
             return
         action.scheduled_at = self._after(at, seconds)
         self._plan(execution, action.scheduled_at, lambda due: self._run(action, due))
@@ -240,8 +238,8 @@ class Runner:
         self._move(action, records.RUNNING)
         try:
             begun = nodes.begin(action, self._world)
-        except nodes.NodeError as error:
-            self._finish_later(action, None, str(error))
+        except Exception as error:  # noqa: BLE001  # one odd node must not hold up the others
+            self._finish_later(action, None, _note(error))
             return
         if isinstance(begun, nodes.Outcome):
             self._finish_later(action, begun, "")
@@ -294,3 +292,8 @@ class Runner:
             return
         # What an execution with failed actions reports is unknown; `failed` is assumed.
         execution.status = records.FAILED if counts[records.FAILED] else records.COMPLETED
+
+
+def _note(error: Exception) -> str:
+    """Return what an action says about its failure."""
+    return str(error) if isinstance(error, nodes.NodeError) else f"{type(error).__name__}: {error}"

@@ -59,7 +59,7 @@ def delete_action_type(request: Request) -> Reply:
 
 def app_connections(request: Request) -> Reply:
     """List app connections, of one user or of all."""
-    user_key = request.text("user_key")
+    user_key = request.user_key()
     page = request.page(
         request.account.app_connections,
         None if user_key is None else lambda found: found.user.key == user_key,
@@ -129,7 +129,7 @@ def update_installed_app(request: Request) -> Reply:
 
 def _connection(request: Request) -> records.AppConnection:
     found = request.record(request.account.app_connections)
-    if request.text("user_key", found.user.key) != found.user.key:
+    if request.user_key(found.user.key) != found.user.key:
         raise messages.ApiError.not_found()
     return found
 

@@ -24,7 +24,7 @@ def fire(request: Request) -> Reply:
         request.account,
         request.required("event"),
         request.mapping("execution_data"),
-        user_key=None if everybody else request.text("user_key") or records.MAIN_USER,
+        user_key=None if everybody else request.user_key() or records.MAIN_USER,
         wanted=wanted,
     )
     return 201, {"collection": [answers.execution_summary(found) for found in started]}
@@ -33,7 +33,7 @@ def fire(request: Request) -> Reply:
 def catch(request: Request) -> Reply:
     """Start what listens to the hook's trigger, with all of the body but `user_key` as data."""
     data = {name: value for name, value in request.body.items() if name != "user_key"}
-    user_key = request.text("user_key") or records.MAIN_USER
+    user_key = request.user_key() or records.MAIN_USER
     started = events.catch_hook(request.engine, request.params[0], data, user_key=user_key)
     return 201, {"collection": [answers.execution_summary(found) for found in started]}
 

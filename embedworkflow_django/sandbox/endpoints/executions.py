@@ -11,7 +11,8 @@ from .request import Reply, Request, Route
 
 def index(request: Request) -> Reply:
     """List executions in their short form, by user, workflow and status."""
-    user_key, workflow_id, status = map(request.text, ("user_key", "workflow_id", "status"))
+    user_key = request.user_key()
+    workflow_id, status = request.text("workflow_id"), request.text("status")
 
     def wanted(execution: records.Execution) -> bool:
         request.engine.runner.catch_up(execution)
@@ -46,7 +47,7 @@ def stop_by_event(request: Request) -> Reply:
     stopped = request.engine.stop_by_event(
         request.account,
         request.required("stop_event"),
-        user_key=request.text("user_key"),
+        user_key=request.user_key(),
         filters=request.mapping("filters"),
     )
     return 200, {"collection": [answers.execution_summary(found) for found in stopped]}

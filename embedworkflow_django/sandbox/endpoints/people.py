@@ -102,7 +102,7 @@ def usage(request: Request) -> Reply:
     midnight = request.engine.clock.now() // DAY * DAY
     start = _moment(request, "start_time", midnight - USAGE_DAYS * DAY)
     end = _moment(request, "end_time", midnight + DAY - 1)
-    user_key = request.text("user_key")
+    user_key = request.user_key()
     for execution in request.account.executions:
         request.engine.runner.catch_up(execution)
     executions = [

@@ -70,9 +70,13 @@ class Request:
             raise messages.ApiError.invalid(**{name: "must be an object"})
         return value
 
+    def user_key(self, default: str | None = None) -> str | None:
+        """Return the key of the user on whose behalf the call is made; blank is not given."""
+        return self.text("user_key") or default
+
     def user(self) -> records.User:
         """Return the user on whose behalf the call is made; `main` by default."""
-        return self.engine.find_user(self.account, self.text("user_key", records.MAIN_USER))
+        return self.engine.find_user(self.account, self.user_key(records.MAIN_USER))
 
     def workflow(self, owner: str | None = records.MAIN_USER) -> records.Workflow:
         """Return the workflow that the path names, read as `id_type` says.
@@ -80,7 +84,7 @@ class Request:
         Args:
             owner: Key of its user unless `user_key` says otherwise; None is any.
         """
-        return self._workflow(self.text("user_key", owner))
+        return self._workflow(self.user_key(owner))
 
     def any_workflow(self) -> records.Workflow:
         """Return the workflow that the path names, whoever owns it and whatever `user_key` says."""

@@ -15,7 +15,7 @@ OLDER_NAMES = ("template", "event_trigger", "trigger_conditions")
 
 def index(request: Request) -> Reply:
     """List workflows in their short form, of one user or of all."""
-    user_key = request.text("user_key")
+    user_key = request.user_key()
     page = request.page(
         request.account.workflows,
         None if user_key is None else lambda workflow: workflow.user.key == user_key,
