@@ -240,6 +240,15 @@ def test_every_promise_and_every_case_names_its_test():
     assert [] == [row for row in rows if not any(n.startswith("test_") for n in names(row[2]))]
 
 
+def test_each_promise_is_proved_by_the_test_of_its_number():
+    """Promise 7 is what ``test_promise_07_…`` shows."""
+    said = [row[0].partition(".")[0] for row in table("Guarantees")]
+    proofs = [names(row[2])[0].removeprefix("test_promise_")[:2] for row in table("Guarantees")]
+
+    assert [str(number) for number in range(1, 11)] == said
+    assert [f"{number:02}" for number in range(1, 11)] == proofs
+
+
 def test_the_versions_are_those_of_the_metadata():
     """Nothing is said to be tested that the metadata does not name."""
     setup_cfg = (ROOT / "setup.cfg").read_text()
