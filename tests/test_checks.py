@@ -312,7 +312,7 @@ def test_no_check_shows_a_key(configure, settings):
     """Whatever place a key stands in, no message, hint or repr has more than its prefix."""
     settings.DEBUG = True
     for name in conf.DEFAULTS:
-        for key in ("sk_live_geheim", "pk_live_geheim\n", "sk_test_geheim é"):
+        for key in ("sk_live_geheim", "pk_live_geheim\n", "sk_test_geheim é", "sk_test_geheim.x"):
             configure(**{name: key})
             assert "geheim" not in repr(check(deploy=True)), name
             configure(ACCOUNTS={"eu": {name: key}})
@@ -548,11 +548,12 @@ def test_a_trigger_s_database_exists(configure, register):
 
 
 def test_every_id_is_documented():
-    """The table of the module's docstring has exactly the ids that the checks use."""
-    source = Path(checks.__file__).read_text()
-    documented = set(re.findall(r"^([EW]\d{3})  ", source, re.MULTILINE))
+    """The table of the package's docstring has exactly the ids that the checks use."""
+    documented = set(re.findall(r"^([EW]\d{3})  ", checks.__doc__, re.MULTILINE))
+    sources = (path.read_text() for path in Path(checks.__file__).parent.glob("*.py"))
     used = {
         f"{kind[0].upper()}{int(number):03}"
-        for kind, number in re.findall(r"_(error|warning)\(\s*(\d+)", source)
+        for source in sources
+        for kind, number in re.findall(r"messages\.(error|warning)\(\s*(\d+)", source)
     }
     assert documented == used

@@ -152,7 +152,7 @@ def test_an_unknown_variable_is_reported_by_the_check(variables, settings):
     variables(SECRET_KEI="sk_live_geheim", EU_TIMEOUT="5")
     settings.EMBEDWORKFLOW = given = conf.from_env()
     assert given == {"EU_TIMEOUT": None, "SECRET_KEI": None}
-    first, second = checks.check_names()
+    first, second = checks.configuration.check_names()
     assert first.id == second.id == "embedworkflow.W006"
     assert "EU_TIMEOUT" in first.msg
     assert "ACCOUNTS" in first.hint
