@@ -49,7 +49,16 @@ def sandbox(
 
     Keys, base URLs and the dispatcher of the settings are replaced: no commit wakes anybody, so
     that the test says with `deliver`, `sync` and `finish` when something happens. Afterwards all
-    is as it was. Blocks may be nested; the inner one answers.
+    is as it was. Blocks may be nested; the inner one answers. A webhook that a workflow posts is a
+    real request, to this machine only. ::
+
+        with testing.sandbox(settings={"ON_LOST_ANSWER": "hold"}) as sandbox:
+            sandbox.add_workflow("order-fulfilment")
+            sandbox.faults.add("lost")
+            execution = execute("order-fulfilment", {"order_id": 1})
+            testing.deliver()
+            execution.refresh_from_db()
+            assert execution.status == "unconfirmed"
 
     Args:
         settings: Keys of ``EMBEDWORKFLOW`` to override on top.
@@ -61,16 +70,6 @@ def sandbox(
         calls go wrong, ``advance`` puts its clock forward, and ``requests``, ``executions`` and
         ``emails`` tell what it has seen. Each account of the settings has one of the same name in
         ``engine.accounts``.
-
-    A webhook that a workflow posts is a real request, to this machine only. ::
-
-        with testing.sandbox(settings={"ON_LOST_ANSWER": "hold"}) as sandbox:
-            sandbox.add_workflow("order-fulfilment")
-            sandbox.faults.add("lost")
-            execution = execute("order-fulfilment", {"order_id": 1})
-            testing.deliver()
-            execution.refresh_from_db()
-            assert execution.status == "unconfirmed"
     """
     number = next(_numbers)
     imitation = sandboxes.Sandbox(
@@ -154,18 +153,18 @@ def captured(using: str | None = None) -> Iterator[Captured]:
 
     It works where nothing ever commits, and needs no secret key in the settings. What it yields
     is a sequence, as ``mail.outbox`` is, read from the database whenever it is looked at: what
-    was rolled back is not in it.
+    was rolled back is not in it. ::
+
+        with testing.captured() as executions:
+            Order.objects.create(email="ada@example.com")
+        assert [e.workflow for e in executions] == ["order-fulfilment"]
+        assert executions[0].execution_data["email"] == "ada@example.com"
 
     Args:
         using: The database's alias; by default the one that the routers name for executions.
 
     Yields:
-        The executions, the oldest first. After the block nothing is added any more. ::
-
-            with testing.captured() as executions:
-                Order.objects.create(email="ada@example.com")
-            assert [e.workflow for e in executions] == ["order-fulfilment"]
-            assert executions[0].execution_data["email"] == "ada@example.com"
+        The executions, the oldest first. After the block nothing is added any more.
     """
     given = conf.settings.given
     key = given.get("SECRET_KEY") or KEY
@@ -180,17 +179,17 @@ def deliver(using: str | None = None) -> int:
 
     It is what a worker does: claim, POST, record, and run the receivers. Neither a back-off nor
     ``Retry-After`` is waited for, so that each call is one more try; what is scheduled with
-    ``run_at`` for later stays queued.
+    ``run_at`` for later stays queued. ::
+
+        sandbox.faults.add("503")
+        testing.deliver()  # refused: the execution is queued again
+        testing.deliver()  # accepted
 
     Args:
         using: The database's alias; by default the one that the routers name for executions.
 
     Returns:
-        How many executions were worked on. ::
-
-            sandbox.faults.add("503")
-            testing.deliver()  # refused: the execution is queued again
-            testing.deliver()  # accepted
+        How many executions were worked on.
     """
     return _take_turns(Q(status=Status.QUEUED), _alias(using))
 
@@ -199,18 +198,18 @@ def sync(using: str | None = None) -> int:
     """Ask after every running execution now, on the test's own connection.
 
     It is what a worker does once the time has come: GET, record, and run the receivers. Put the
-    sandbox's clock forward first, if the workflow waits for something.
+    sandbox's clock forward first, if the workflow waits for something. ::
+
+        sandbox.advance(3600)
+        testing.sync()
+        execution.refresh_from_db()
+        assert execution.progress == 0.5
 
     Args:
         using: The database's alias; by default the one that the routers name for executions.
 
     Returns:
-        How many executions were worked on. ::
-
-            sandbox.advance(3600)
-            testing.sync()
-            execution.refresh_from_db()
-            assert execution.progress == 0.5
+        How many executions were worked on.
     """
     return _take_turns(~Q(status=Status.QUEUED), _alias(using))
 
@@ -219,19 +218,19 @@ def finish(sandbox: sandboxes.Sandbox, using: str | None = None) -> None:
     """Deliver and sync, and put the sandbox's clock forward, until every execution has ended.
 
     What receivers start on the way is run to its end as well. What is scheduled with ``run_at``
-    for later stays queued.
+    for later stays queued. ::
+
+        order = Order.objects.create(email="ada@example.com")
+        testing.finish(sandbox)
+        order.refresh_from_db()
+        assert order.fulfilled
 
     Args:
         sandbox: What answers.
         using: The database's alias; by default the one that the routers name for executions.
 
     Raises:
-        AssertionError: Some executions do not end; the message names one and its last error. ::
-
-            order = Order.objects.create(email="ada@example.com")
-            testing.finish(sandbox)
-            order.refresh_from_db()
-            assert order.fulfilled
+        AssertionError: Some executions do not end; the message names one and its last error.
     """
     alias = _alias(using)
     for _ in range(ROUNDS):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 from datetime import timedelta
 from pathlib import Path
 from re import DOTALL, MULTILINE
@@ -15,7 +17,7 @@ from re import DOTALL, MULTILINE
 import pytest
 from django.dispatch import Signal
 
-from embedworkflow_django import conf, signals
+from embedworkflow_django import conf, signals, testing
 from embedworkflow_django.management import commands
 from embedworkflow_django.models import Execution, Status
 
@@ -34,6 +36,25 @@ ALLOWED_HOSTS = ["testserver"]
 INSTALLED_APPS += ["rest_framework"]
 DATABASES["archive"] = {**DATABASES["default"], "NAME": BASE_DIR / "archive.sqlite3"}
 """
+
+# What comes before each example in a docstring of ``testing``.
+BEFORE = dict.fromkeys(testing.__all__, "from shop.models import Order\n") | {
+    "sandbox": "from embedworkflow_django.services import execute\n",
+    "sync": """
+from embedworkflow_django.services import execute
+
+sandbox.add_workflow(
+    "parcel",
+    nodes=[
+        {"id": "mail01", "type": "Email", "recipient": "{{ email }}"},
+        {"id": "wait01", "type": "Delay", "delay_n": 1, "delay_unit": "day"},
+    ],
+    edges=["mail01-wait01"],
+)
+execution = execute("parcel", {"email": "ada@example.com"})
+testing.deliver()
+""",
+}
 
 
 def run(*words: str | Path, folder: Path) -> str:
@@ -112,6 +133,29 @@ def test_the_tests_that_the_pages_show_pass(project):
     said = run(*pytest_s, *[snippet.path for snippet in shown], folder=project)
     functions = [line for snippet in shown for line in re.findall(r"def test_", snippet.code)]
     assert f"{len(functions)} passed" in said
+
+
+def test_the_examples_of_testing_run(project, tmp_path):
+    """What the docstrings of the public helpers show works as it stands."""
+    page = tmp_path / "testing.md"
+    examples = {name: _example(getattr(testing, name)) for name in testing.__all__}
+    page.write_text(
+        "".join(
+            f"## {name}\n```python\n{BEFORE[name]}```\n```python\n{example}```\n"
+            for name, example in examples.items()
+        )
+    )
+    run("-m", "tests.snippets", page, folder=project)
+
+    imports = "from django.test import TestCase\nfrom shop.models import Order\n"
+    (project / "shop/tests.py").write_text(imports + _example(testing))
+    run("manage.py", "test", "shop", folder=project)
+
+
+def _example(thing: object) -> str:
+    """Return the one example of a docstring."""
+    (example,) = re.findall(r"::\n\n((?: {4}.*\n|\n)+)", f"{inspect.getdoc(thing)}\n")
+    return textwrap.dedent(example)
 
 
 @pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.name)
