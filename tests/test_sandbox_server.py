@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import requests
 
 from embedworkflow_django.sandbox import Sandbox, __main__
 
@@ -234,6 +235,37 @@ def test_it_can_listen_on_ipv6():
             call.session.close()
     except OSError:
         pytest.skip("IPv6 is switched off here")
+
+
+def test_it_can_serve_over_tls():
+    """The vendor's SDKs speak TLS only, so a certificate can be given."""
+    certificate = Path(__file__).with_name("localhost.pem")
+    with Sandbox(frozen=True, certificate=str(certificate)) as sandbox:
+        sandbox.add_workflow("one")
+        assert sandbox.base_url.startswith("https://127.0.0.1:")
+        call = Caller(sandbox)
+        call.session.verify = str(certificate)
+        assert "running" == call.execute("one")["status"]
+        sandbox.faults.add("reset", after=True)
+        with pytest.raises(requests.ConnectionError):
+            call.execute("one")
+        call.session.close()
+
+    assert 2 == len(sandbox.executions)
+
+
+def test_a_caller_that_does_not_speak_tls_gets_nothing():
+    """Plain text on a TLS port ends the connection, and the server serves on."""
+    certificate = str(Path(__file__).with_name("localhost.pem"))
+    with Sandbox(frozen=True, certificate=certificate) as sandbox:
+        host, port = sandbox.base_url.split("/")[2].split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(b"GET /api/v1/workflows HTTP/1.1\r\n" + AUTH + b"\r\n")
+            assert b"HTTP" not in connection.recv(65_536)
+        call = Caller(sandbox)
+        call.session.verify = certificate
+        assert [] == call.get("/workflows")["collection"]
+        call.session.close()
 
 
 # The command

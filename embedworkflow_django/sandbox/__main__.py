@@ -28,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
     add = result.add_argument
     add("--host", default="127.0.0.1", help="address to listen on")
     add("--port", type=int, default=8765, help="port to listen on; 0 takes a free one")
+    add("--certificate", metavar="FILE", help="PEM: certificate and private key, to serve over TLS")
     add("--secret-key", default=engines.DEFAULT_SECRET_KEY, help="secret key of the account")
     add(
         "--account",
@@ -74,6 +75,7 @@ def build(options: argparse.Namespace) -> facade.Sandbox:
     sandbox = facade.Sandbox(
         host=options.host,
         port=options.port,
+        certificate=options.certificate,
         secret_key=options.secret_key,
         time_scale=options.time_scale,
         webhook_url=options.webhook_url,

@@ -36,6 +36,7 @@ class Sandbox:
         seed: Makes ids and rates of faults repeatable.
         host: Address that `start` listens on.
         port: Port that `start` listens on; 0 takes a free one.
+        certificate: PEM file with a certificate and its private key, for `start` to serve over TLS.
         base_url: What `base_url` says while no server runs.
     """
 
@@ -55,6 +56,7 @@ class Sandbox:
         seed: int | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
+        certificate: str | None = None,
         base_url: str = UNSERVED_URL,
     ) -> None:
         self.engine = engines.Engine(
@@ -70,7 +72,7 @@ class Sandbox:
         )
         self.faults = self.app.faults
         self.account = self.engine.add_account(secret_key=secret_key)
-        self._address = (host, port)
+        self._address = (host, port, certificate)
         self._unserved_url = base_url
         self._server: server.Server | None = None
         if webhook_url:

@@ -78,7 +78,7 @@ class Caller:
         except TimeoutError as error:
             raise CallError(f"No answer within {self.timeout:g} seconds") from error
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise CallError(f"No answer: {error or type(error).__name__}") from error
+            raise CallError(f"No answer: {str(error) or type(error).__name__}") from error
         finally:
             connection.close()
 

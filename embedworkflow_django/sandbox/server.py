@@ -12,6 +12,7 @@ import functools
 import select
 import socket
 import socketserver
+import ssl
 import struct
 import threading
 import time
@@ -39,6 +40,11 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         app: What answers.
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
+        certificate: PEM file with a certificate and its private key, to serve over TLS: the
+            vendor's SDKs speak nothing else.
+
+    Raises:
+        OSError: The address is taken, or the file cannot be read.
     """
 
     allow_reuse_address = True
@@ -47,9 +53,17 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     request_queue_size = 128
 
     def __init__(
-        self, app: application.Application, host: str = "127.0.0.1", port: int = 0
+        self,
+        app: application.Application,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        certificate: str | None = None,
     ) -> None:
         self.app = app
+        self._tls: ssl.SSLContext | None = None
+        if certificate:
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._tls.load_cert_chain(certificate)
         self._connections: set[socket.socket] = set()
         self._guard = threading.Lock()
         if ":" in host:
@@ -61,7 +75,17 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         """Return the URL below which the API is found."""
         host, port = self.server_address[:2]
         name = host.decode() if isinstance(host, bytes) else str(host)
-        return f"http://{f'[{name}]' if ':' in name else name}:{port}{messages.BASE_PATH}"
+        scheme = "https" if self._tls else "http"
+        return f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}{messages.BASE_PATH}"
+
+    def get_request(self) -> tuple[socket.socket, object]:
+        """Accept a connection; its handshake is left to its own thread."""
+        connection, address = super().get_request()
+        if self._tls is not None:
+            connection = self._tls.wrap_socket(
+                connection, server_side=True, do_handshake_on_connect=False
+            )
+        return connection, address
 
     def connected(self, connection: socket.socket) -> None:
         """Remember an open connection, so that closing the server can close it."""
@@ -107,7 +131,7 @@ class Connection(socketserver.StreamRequestHandler):
         try:
             while self._handle_one():
                 pass
-        except (OSError, _GarbledError):
+        except OSError:
             return
 
     def _handle_one(self) -> bool:
