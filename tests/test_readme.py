@@ -15,6 +15,7 @@ from pathlib import Path
 from re import DOTALL, MULTILINE
 
 import pytest
+from django.core.management import get_commands, load_command_class
 from django.dispatch import Signal
 
 from embedworkflow_django import conf, signals, testing
@@ -236,6 +237,26 @@ def test_the_commands_table_is_the_code_s():
     documented = {module.stem: _numbers(_exit_codes(module)) for module in modules}
 
     assert documented == shown
+
+
+def test_every_option_in_the_commands_table_exists():
+    """An option that a row names is the row's command's."""
+    for row in table("Commands"):
+        (name,) = names(row[0])
+        parser = load_command_class(get_commands()[name], name).create_parser("manage.py", name)
+        known = {option for action in parser._actions for option in action.option_strings}
+        options = {option for cell in row[1:] for option in names(cell) if option[0] == "-"}
+        assert options <= known
+
+
+def test_every_option_of_the_demo_exists():
+    """What the README says of the demo is what the demo says of itself."""
+    section = README.read_text().partition("## Try it")[2].partition("\n## ")[0]
+    demo = [ROOT / "example_project/manage.py", "demo", "--settings=config.settings", "--help"]
+    help_text = run(*demo, folder=ROOT / "example_project")
+
+    options = set(re.findall(r"`(--[\w-]+)", section))
+    assert {"--headless"} <= options <= set(re.findall(r"--[\w-]+", help_text))
 
 
 def _numbers(text: str) -> set[str]:
