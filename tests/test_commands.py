@@ -240,6 +240,7 @@ def test_every_database_is_worked_on(name, settings):
         ("prune", "--older-than=" + "9" * 30),
         ("prune", "--status=running"),
         ("prune", "--batch-size=0"),
+        ("sync", "--batch-size=10001"),
     ],
 )
 def test_an_argument_that_makes_no_sense_is_refused(name, argument):

@@ -57,6 +57,17 @@ def _age(text: str) -> timedelta:
         ) from None
 
 
+#: Databases limit the values in one statement, SQLite to some 32,000.
+LARGEST_BATCH = 10_000
+
+
+def batch(text: str) -> int:
+    """Return a number of rows that one statement can name."""
+    if (value := count(text)) > LARGEST_BATCH:
+        raise argparse.ArgumentTypeError(f"{text} rows are too many: {LARGEST_BATCH} at the most.")
+    return value
+
+
 def count(text: str) -> int:
     """Return a whole number of at least 1."""
     if not text.isascii() or not text.isdigit() or not int(text):

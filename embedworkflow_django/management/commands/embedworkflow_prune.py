@@ -69,10 +69,10 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="Only count. Default: do it.")
         parser.add_argument(
             "--batch-size",
-            type=arguments.count,
+            type=arguments.batch,
             default=1000,
             metavar="ROWS",
-            help="Rows in one transaction. Default: %(default)s.",
+            help="Rows in one transaction. At most 10000. Default: %(default)s.",
         )
         parser.add_argument(
             "--database",

@@ -55,10 +55,10 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--batch-size",
-            type=arguments.count,
+            type=arguments.batch,
             default=500,
             metavar="ROWS",
-            help="Executions made due at once. Default: %(default)s.",
+            help="Executions made due at once. At most 10000. Default: %(default)s.",
         )
         parser.add_argument(
             "--database",
