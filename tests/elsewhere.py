@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import Future
 from contextlib import contextmanager
 
@@ -77,15 +78,35 @@ class Held:
         return self._future.result(PATIENCE)
 
 
-def is_waiting(alias):
-    """Return whether some connection of a database waits for another one's lock."""
-    vendor = connections[alias].vendor
-    if vendor == "sqlite":
-        return True  # It waits in the driver, where nobody can look: the test gives it a moment.
-    query = {
-        "postgresql": "SELECT count(*) FROM pg_locks WHERE NOT granted",
-        "mysql": "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'",
-    }[vendor]
+# How many connections of the present database wait for another one's lock.
+_WAITING = {
+    "postgresql": (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    ),
+    "mysql": (
+        "SELECT count(*) FROM information_schema.innodb_trx "
+        "JOIN information_schema.processlist ON id = trx_mysql_thread_id "
+        "WHERE db = database() AND trx_state = 'LOCK WAIT'"
+    ),
+}
+# MariaDB looks anew only when nobody has asked for a tenth of a second.
+_LOOK_EVERY = 0.12
+
+
+def wait_for_a_lock(alias, future):
+    """Return once another connection to a server's database waits for a lock.
+
+    Args:
+        alias: The database's alias.
+        future: What is expected to wait; the test fails if it ends instead.
+    """
+    ends = time.monotonic() + PATIENCE / 2
     with connections[alias].cursor() as cursor:
-        cursor.execute(query)
-        return cursor.fetchone()[0] > 0
+        while time.monotonic() < ends:
+            assert not future.done(), "nothing waited"
+            cursor.execute(_WAITING[connections[alias].vendor])
+            if cursor.fetchone()[0]:
+                return
+            time.sleep(_LOOK_EVERY)
+    raise AssertionError("nothing waited")
