@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import requests
@@ -53,6 +54,14 @@ class Caller:
         """Return status and JSON of a call that fails."""
         answer = self(method, path, json=json, **options)
         return answer.status_code, answer.json()
+
+
+def wait_until(condition):
+    """Return once *condition* holds; fail when it does not within ten seconds."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
 
 
 def in_process(sandbox, **options):

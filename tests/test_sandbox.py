@@ -11,7 +11,7 @@ import pytest
 
 from embedworkflow_django.sandbox import ManualClock, Sandbox, authoring, engine, outgoing
 
-from .sandbox_calls import HOUR, NOON, in_process
+from .sandbox_calls import HOUR, NOON, in_process, wait_until
 
 
 @pytest.fixture
@@ -497,15 +497,47 @@ def test_an_answer_that_comes_after_the_stop_changes_nothing(shop):
         assert ("stopped", "stopped") == (execution.status, execution.actions["hook01"].status)
 
 
-def test_a_status_can_be_forced(sandbox):
+@pytest.mark.parametrize("status", ["pondering", "running", "failed"])
+def test_a_status_can_be_forced(sandbox, status):
     """`set_status` makes an execution say any word, and it does not move on."""
     sandbox.add_workflow("one", nodes=[node("mail01")])
     execution = sandbox.execute("one")
 
-    sandbox.set_status(execution.id, "pondering")
+    sandbox.set_status(execution.id, status)
     sandbox.finish()
 
-    assert "pondering" == sandbox.execution(execution.id).status
+    assert status == sandbox.execution(execution.id).status
+
+
+def test_tasks_that_wait_at_a_stop_run_after_the_next_start(shop):
+    """Stopping waits for calls in flight only; the others are made once it is started again."""
+
+    def runners():
+        return sum(thread.name == "sandbox-runner" for thread in threading.enumerate())
+
+    shop.gate = threading.Event()
+    sandbox = Sandbox(time_scale=1000).start()
+    sandbox.add_workflow("hook", nodes=[node("hook01", "Webhook", url=shop.url)])
+    for _ in range(20):
+        sandbox.execute("hook")
+    wait_until(lambda: len(shop.received) == 4)
+    before = runners()
+    stopping = threading.Thread(target=sandbox.stop)
+    stopping.start()
+    wait_until(lambda: runners() < before)
+    shop.gate.set()
+    stopping.join()
+
+    assert 4 == len(shop.received)
+    with sandbox:
+        wait_until(lambda: len(shop.received) == 20)
+
+
+@pytest.mark.parametrize("scale", [0, -1, float("nan")])
+def test_time_must_pass(scale):
+    """A scale under which no time passes is refused."""
+    with pytest.raises(ValueError, match="time_scale must be more than 0"):
+        Sandbox(time_scale=scale)
 
 
 def test_an_execution_that_does_not_exist_is_not_found(sandbox):

@@ -223,9 +223,9 @@ class _Exchange:
 
 
 def _replay(kept: idempotency.Kept, received: ReceivedCall) -> messages.Answer:
-    received.replayed = True
     if kept.answer is None:
         raise messages.ApiError(409, {"error": "the first call is still running"})
+    received.replayed = True
     received.execution_id = kept.execution_id
     return messages.Answer(kept.answer.status, kept.answer.body)
 

@@ -1,4 +1,4 @@
-"""Imitates the hosted service without HTTP: accounts, users, executions, events and hooks.
+"""Imitates the hosted service without HTTP: its accounts, users, executions, and its time.
 
 Every public method takes the engine's lock itself, so all of them may be called from any thread.
 """

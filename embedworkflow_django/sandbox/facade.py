@@ -26,8 +26,9 @@ class Sandbox:
         clock: Tells the time; the machine's clock when omitted.
         frozen: Whether time stands still until `advance` is called (in place of *clock*); e-mails
             and webhooks then go out during `advance` and `finish` only, in the caller's thread.
-        time_scale: How many seconds of a workflow pass in one second of the clock.
-        deliver: Called with every e-mail that a workflow sends.
+        time_scale: How many seconds of a workflow pass in one second of the clock, more than 0.
+        deliver: Called with every e-mail that a workflow sends, from a thread of the sandbox's
+            while the clock runs.
         allow_hosts: Hosts beyond loopback that webhooks may call; `*` is any.
         webhook_timeout: Seconds that a called server may take.
         webhook_url: Where the example workflows report to.
@@ -266,7 +267,9 @@ class Sandbox:
     def set_status(self, execution_id: str, status: str) -> None:
         """Force an execution's status, to any word; it does not move on any more."""
         with self.engine.lock:
-            self.engine.runner.halt(self.execution(execution_id), status)
+            execution = self.execution(execution_id)
+            self.engine.runner.halt(execution, status)
+            execution.is_held = True
 
     def reset(self) -> None:
         """Forget calls, executions, e-mails, idempotency keys and faults; all else stays."""

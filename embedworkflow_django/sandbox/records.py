@@ -185,6 +185,8 @@ class Execution:
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ACTION_STATUSES, 0))
     open_edges: set[tuple[str, str]] = field(default_factory=set)
     action_data: dict[str, Any] = field(default_factory=dict)
+    #: Whether somebody has forced its status, so that it does not move on by itself.
+    is_held: bool = False
     #: Heap of (due, sequence, step): what will happen to this execution, and when.
     steps: list[tuple[float, int, Callable[[float], None]]] = field(default_factory=list)
 

@@ -25,6 +25,7 @@ BATCH = 64
 PERFORMERS = 4
 #: The ticker gathers what falls due within this many seconds of real time.
 TICK = 0.005
+LONGEST_WAIT = 3600.0
 _FAR_AWAY = float("inf")
 
 
@@ -37,6 +38,9 @@ class Runner:
         world: What nodes may reach.
         make_action: Makes the record of an action from its execution and node.
         time_scale: How many seconds of a workflow pass in one second of the clock.
+
+    Raises:
+        ValueError: The time scale is not more than 0.
     """
 
     def __init__(
@@ -48,6 +52,8 @@ class Runner:
         make_action: Callable[[records.Execution, dict[str, object]], records.Action],
         time_scale: float = 1.0,
     ) -> None:
+        if not time_scale > 0:
+            raise ValueError(f"time_scale must be more than 0, and {time_scale} is not.")
         self.time_scale = time_scale
         self._clock = clock
         self._lock = lock
@@ -138,7 +144,7 @@ class Runner:
             thread.start()
 
     def stop(self) -> None:
-        """End the threads; what is in flight is finished first."""
+        """End the threads; what is in flight is finished first, the rest waits for a new start."""
         with self._lock:
             threads, self._threads = self._threads, []
             self._stopping = True
@@ -155,7 +161,8 @@ class Runner:
                     return
                 due = self.next_due()
                 self._wake_at = _FAR_AWAY if due is None else due
-                self._due.wait(None if due is None else max(0.0, due - self._clock.now()))
+                seconds = LONGEST_WAIT if due is None else due - self._clock.now()
+                self._due.wait(min(max(0.0, seconds), LONGEST_WAIT))
                 self._wake_at = -_FAR_AWAY
             time.sleep(TICK)
 
@@ -164,7 +171,7 @@ class Runner:
             with self._lock:
                 while not self._tasks and not self._stopping:
                     self._work.wait()
-                task = self._take()
+                task = None if self._stopping else self._take()
             if task is None:
                 return
             self._perform(*task)
@@ -288,7 +295,8 @@ class Runner:
 
     def _conclude(self, execution: records.Execution) -> None:
         counts = execution.counts
-        if execution.steps or execution.is_final or counts[records.IDLE] + counts[records.RUNNING]:
+        unfinished = execution.steps or counts[records.IDLE] + counts[records.RUNNING]
+        if unfinished or execution.is_final or execution.is_held:
             return
         # What an execution with failed actions reports is unknown; `failed` is assumed.
         execution.status = records.FAILED if counts[records.FAILED] else records.COMPLETED
