@@ -13,7 +13,7 @@ _last = 0
 
 def uuid7() -> uuid.UUID:
     """Return a UUID version 7 (RFC 9562), greater than any that this process made before."""
-    global _last
+    global _last  # noqa: PLW0603 - one sequence for the whole process
     with _lock:
         # 48 bits of milliseconds, then 12 bits of the millisecond's fraction as a counter.
         now = time.time_ns() * 4096 // 1_000_000
