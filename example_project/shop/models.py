@@ -25,7 +25,7 @@ class Product(models.Model):
 
     name = models.CharField(max_length=100, unique=True)
     description = models.CharField(max_length=200)
-    icon = models.CharField(max_length=8)
+    icon = models.SlugField(help_text="A drawing of goods.svg.")
     price = models.DecimalField(max_digits=8, decimal_places=2)
 
     class Meta:
@@ -83,7 +83,7 @@ class OrderLine(models.Model):
     price = models.DecimalField(max_digits=8, decimal_places=2)
 
     def __str__(self) -> str:
-        return f"{self.quantity} × {self.product}"
+        return f"{self.quantity} of {self.product}"
 
     @property
     def total(self) -> Decimal:

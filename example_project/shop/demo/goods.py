@@ -15,12 +15,12 @@ from ..models import Order, Product
 STAFF = "demo"
 
 PRODUCTS = (
-    ("🌿", "Sencha", "Green and grassy, from Shizuoka. 100 g.", "9.80"),
-    ("☕", "Assam", "Malty, strong, and not afraid of milk. 250 g.", "7.20"),
-    ("🍋", "Earl Grey", "Bergamot, and nothing that pretends to be. 125 g.", "6.40"),
-    ("🌼", "Chamomile", "Whole flowers for late evenings. 50 g.", "4.90"),
-    ("🫖", "Teapot", "Stoneware for four cups, glazed by hand.", "38.00"),
-    ("♨️", "Kettle", "Boils to the degree that you ask for.", "119.00"),
+    ("leaf", "Sencha", "Green and grassy, from Shizuoka. 100 g.", "9.80"),
+    ("cup", "Assam", "Malty, strong, and not afraid of milk. 250 g.", "7.20"),
+    ("citrus", "Earl Grey", "Bergamot, and nothing that pretends to be. 125 g.", "6.40"),
+    ("flower", "Chamomile", "Whole flowers for late evenings. 50 g.", "4.90"),
+    ("teapot", "Teapot", "Stoneware for four cups, glazed by hand.", "38.00"),
+    ("kettle", "Kettle", "Boils to the degree that you ask for.", "119.00"),
 )
 CUSTOMERS = (
     "Ada Lovelace",

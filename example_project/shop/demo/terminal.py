@@ -65,7 +65,9 @@ class Terminal:
 
     def greet(self, title: str, places: Iterable[tuple[str, str]]) -> None:
         """Say where to look."""
-        self.say(f"\n  {self._style.MIGRATE_HEADING(title)}\n")
+        self.say()
+        self.say(f"  {self._style.MIGRATE_HEADING(title)}")
+        self.say()
         for name, place in places:
             self.say(f"  {name:<12}{self._style.MIGRATE_LABEL(place)}")
         self.say()
@@ -86,7 +88,7 @@ class Terminal:
 
     def email(self, email: Email) -> None:
         """Write a line for an e-mail that a workflow has sent."""
-        self._line(EMAIL, email.recipient, "e-mail", "", email.subject)
+        self._line(EMAIL, "e-mail", email.recipient, email.subject)
 
     def _queued(self, execution: Execution, **kwargs: Any) -> None:
         self._moved(execution, "")
@@ -97,19 +99,17 @@ class Terminal:
     def _order_saved(self, instance: Order, **kwargs: Any) -> None:
         # Not on commit: so it stands before what it causes.
         detail = f"{instance.customer}, € {instance.total}"
-        self._line(SHOP, str(instance), "", instance.status, detail)
+        self._line(SHOP, instance.status, str(instance), detail)
 
     def _moved(self, execution: Execution, detail: str) -> None:
         symbol = SYMBOLS.get(Status(execution.status), OTHER)
-        words = (source(execution), execution.workflow, execution.status, detail)
-        self._line(symbol, *words, paint=self._paints.get(execution.status, str))
+        paint = self._paints.get(execution.status, str)
+        what = f"{execution.workflow:<18}{detail}"
+        self._line(symbol, execution.status, source(execution), what, paint)
 
-    def _line(
-        self, symbol: str, who: str, what: str, status: str, detail: str, *, paint: Paint = str
-    ) -> None:
+    def _line(self, symbol: str, event: str, who: str, what: str, paint: Paint = str) -> None:
         moment = time.strftime("%H:%M:%S")
-        state = paint(f"{symbol} {status:<14}")
-        self.say(f"  {moment}  {state} {who:<22}{what:<18}{detail}".rstrip())
+        self.say(f"  {moment}  {paint(f'{symbol} {event:<14}')} {who:<22}{what}".rstrip())
 
     # The table
 
@@ -136,7 +136,7 @@ class Terminal:
 def source(execution: Execution) -> str:
     """Return what an execution is about, such as "order 17"."""
     model = execution.source_model
-    return f"{model._meta.verbose_name} {execution.source_id}" if model else "—"  # noqa: SLF001
+    return f"{model._meta.verbose_name} {execution.source_id}" if model else "—"
 
 
 def _news(execution: Execution) -> str:

@@ -7,9 +7,9 @@ import logging
 import threading
 
 from django.contrib.staticfiles.handlers import StaticFilesHandler
-from django.core.management.base import CommandError
+from django.core.handlers.wsgi import WSGIHandler
+from django.core.management import CommandError
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
-from django.core.wsgi import get_wsgi_application
 
 HOST = "127.0.0.1"
 
@@ -37,7 +37,7 @@ class Website:
     def start(self) -> None:
         """Answer requests, and tell the log of those only that went wrong."""
         logging.getLogger("django.server").setLevel(logging.WARNING)
-        self._server.set_app(StaticFilesHandler(get_wsgi_application()))
+        self._server.set_app(StaticFilesHandler(WSGIHandler()))
         self._thread.start()
 
     def stop(self) -> None:

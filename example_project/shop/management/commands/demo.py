@@ -29,7 +29,6 @@ from ...demo.website import Website
 TITLE = "Leaf & Kettle, the example of embedworkflow-django"
 DEFAULT_PORT = 8000
 TICK = 0.1
-INTERRUPTED = 130
 
 
 class Command(BaseCommand):
@@ -113,22 +112,26 @@ class Command(BaseCommand):
         stack.callback(website.stop)
         if sandbox is not None:
             stack.callback(sandbox.stop)
-            local_api.run_forgotten_again()
         website.start()
+        if not headless:
+            terminal.greet(TITLE, _places(website.url, goods.hire_staff(), sandbox, options))
         terminal.follow()
         stack.callback(terminal.unfollow)
+        if sandbox is not None:
+            local_api.run_forgotten_again()
         if headless:
             self._wait(terminal, stopping, options["orders"], options["timeout"])
         else:
-            terminal.greet(TITLE, _places(website.url, goods.hire_staff(), sandbox, options))
             _keep_ordering(stopping, options["orders"], options["every"])
-            terminal.say("\n  Closing the shop.")
+            terminal.say("\n  The shop is closing.")
 
     def _sandbox(
         self, website: Website, terminal: Terminal, stack: ExitStack, options: dict[str, Any]
     ) -> Sandbox | None:
         """Start a sandbox and turn the settings to it, unless there is a key to the hosted API."""
         if conf.account().secret_key:
+            if options["fault"]:
+                raise CommandError("--fault needs the sandbox: unset EMBEDWORKFLOW_SECRET_KEY.")
             return None
         sandbox = local_api.build(
             hours_per_second=options["hours_per_second"],
@@ -157,11 +160,11 @@ class Command(BaseCommand):
         completed = sum(execution.succeeded for execution in executions)
         summary = f"{completed} of {len(executions)} executions have completed"
         if interrupted:
-            raise CommandError(f"Interrupted: {summary}.", returncode=INTERRUPTED)
+            raise CommandError(f"Interrupted: {summary}.")
         if completed < len(executions):
             late = f" within {timeout:g} s (--timeout)" if _unsettled() else ""
             raise CommandError(f"Only {summary}{late}.")
-        terminal.say(f"  {self.style.SUCCESS('All ' + summary.replace(' of ', '/', 1))}.")
+        terminal.say(f"  {self.style.SUCCESS(summary)}.")
 
 
 def _unsettled() -> bool:
