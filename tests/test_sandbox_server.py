@@ -310,7 +310,7 @@ def test_the_command_brings_examples():
     [
         ("{}", "does not hold a list of workflows"),
         ("[1]", "has no key"),
-        ('[{"key": "a", "colour": 1}]', 'Workflow "a" in'),
+        ('[{"key": "a", "colour": 1}]', 'has an unknown property "colour". Use conditions, edges'),
         ('[{"key": "a", "edges": ["b-c"]}]', "edge b-c joins no two known nodes"),
         ("[", "Expecting"),
     ],
@@ -336,6 +336,21 @@ def test_options_that_make_no_sense_are_refused(capsys, words, sentence):
     """The command says which one, and exits with 2."""
     assert 2 == __main__.main([*words, "--port=0"])
     assert sentence in capsys.readouterr().err
+
+
+def test_a_port_that_does_not_exist_is_refused(capsys):
+    """Ports end at 65535."""
+    with pytest.raises(SystemExit):
+        __main__.main(["--port=65536"])
+    assert "invalid port value: '65536'" in capsys.readouterr().err
+
+
+def test_the_help_gives_the_defaults_that_there_are():
+    """Options without a default show none."""
+    text = " ".join(__main__.parser().format_help().split())
+
+    assert "(default: 127.0.0.1)" in text
+    assert "(default: None)" not in text
 
 
 def test_a_port_in_use_is_refused(sandbox, capsys):

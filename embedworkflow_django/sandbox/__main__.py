@@ -16,6 +16,19 @@ from . import engine as engines
 
 EXIT_USAGE = 2
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+#: What an entry of a file of workflows may say.
+WORKFLOW_FIELDS = frozenset(
+    {"key", "template", "nodes", "edges", "name", "on", "user_key"}
+    | {"event", "conditions", "match", "stop_event"}
+)
+LAST_PORT = 65_535
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Help that gives each option's default, where there is one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return super()._get_help_string(action) if action.default else action.help
 
 
 def parser() -> argparse.ArgumentParser:
@@ -23,11 +36,11 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog="python -m embedworkflow_django.sandbox",
         description="Serve an imitation of the Embed Workflow API.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_Help,
     )
     add = result.add_argument
     add("--host", default="127.0.0.1", help="address to listen on")
-    add("--port", type=int, default=8765, help="port to listen on; 0 takes a free one")
+    add("--port", type=port, default=8765, help="port to listen on; 0 takes a free one")
     add("--certificate", metavar="FILE", help="PEM: certificate and private key, to serve over TLS")
     add("--secret-key", default=engines.DEFAULT_SECRET_KEY, help="secret key of the account")
     add(
@@ -136,6 +149,18 @@ def _signals_set(stop: threading.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def port(text: str) -> int:
+    """Return the port that *text* names.
+
+    Raises:
+        ValueError: There is no such port.
+    """
+    number = int(text)
+    if not 0 <= number <= LAST_PORT:
+        raise ValueError(f"{text} is no port.")
+    return number
+
+
 def _add_workflows(sandbox: facade.Sandbox, path: str) -> None:
     entries = json.loads(Path(path).read_text(encoding="utf-8"))
     if not isinstance(entries, list):
@@ -143,9 +168,15 @@ def _add_workflows(sandbox: facade.Sandbox, path: str) -> None:
     for entry in entries:
         if not isinstance(entry, dict) or not isinstance(entry.get("key"), str):
             raise ValueError(f"A workflow in {path} has no key.")  # noqa: TRY004
+        unknown = set(entry) - WORKFLOW_FIELDS
+        if unknown:
+            raise ValueError(
+                f'Workflow "{entry["key"]}" in {path} has an unknown property "{unknown.pop()}". '
+                f"Use {', '.join(sorted(WORKFLOW_FIELDS))}."
+            )
         try:
             sandbox.add_workflow(**entry)
-        except (TypeError, authoring.InvalidWorkflowError) as error:
+        except authoring.InvalidWorkflowError as error:
             raise ValueError(f'Workflow "{entry["key"]}" in {path}: {error}.') from None
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import email.utils
 import functools
-import select
 import socket
 import socketserver
 import ssl
@@ -178,7 +177,8 @@ class Connection(socketserver.StreamRequestHandler):
 
     def _hold(self, seconds: float) -> None:
         """Keep the connection open and silent until the caller hangs up."""
-        select.select([self.connection], [], [], seconds)
+        self.connection.settimeout(seconds)
+        self.connection.recv(1)
 
 
 def _read_headers(stream: BufferedIOBase) -> dict[str, str]:
