@@ -85,7 +85,7 @@ class Batch(models.Model):
 
     pk = models.CompositePrimaryKey("oven", "number")
     oven = models.IntegerField()
-    number = models.IntegerField(null=True)
+    number = models.IntegerField()
 
     def __str__(self) -> str:
         return f"{self.oven}/{self.number}"
