@@ -241,6 +241,23 @@ def test_with_a_secret_key_the_shop_uses_the_api_of_the_settings():
     assert api.secret_key not in done.stdout
 
 
+def test_the_demo_does_the_work_itself_whatever_the_dispatcher_is():
+    """A project that leaves the work to a worker elsewhere can still show its demo."""
+    done = manage("demo", "--headless", "--orders", "1", *FAST, EMBEDWORKFLOW_DISPATCHER="worker")
+
+    assert (0, "") == (done.returncode, done.stderr), done.stdout
+
+
+@pytest.mark.parametrize("fault", ["503,times=3", "reset,after=1,times=2", "429,times=2"])
+def test_an_execution_survives_an_api_that_fails(fault):
+    """Each is sent again under its key until it is confirmed, and started once."""
+    done = manage("demo", "--headless", "--orders", "1", "--fault", fault, *FAST)
+
+    assert (0, "") == (done.returncode, done.stderr), done.stdout
+    assert 3 == len(_table(done.stdout))
+    assert 1 == len(re.findall("✉ e-mail +ada@example.org +Your order 1", done.stdout))
+
+
 def test_faults_are_refused_where_there_is_no_sandbox():
     """Nobody believes to have tried a fault that could not happen."""
     key = {"EMBEDWORKFLOW_SECRET_KEY": "sk_test_of_the_example"}

@@ -16,6 +16,7 @@ from .models import Customer, Order, OrderLine, Product
 
 EXECUTIONS = "admin:embedworkflow_execution_changelist"
 EXECUTION = "admin:embedworkflow_execution_change"
+MOMENTS = ("placed_at", "shipped_at", "fulfilled_at")
 
 
 class OrderLineInline(admin.TabularInline):
@@ -30,7 +31,8 @@ class OrderAdmin(admin.ModelAdmin):
     list_select_related = ("customer",)
     search_fields = ("customer__name", "customer__email")
     inlines = (OrderLineInline,)
-    readonly_fields = ("executions",)
+    fields = ("customer", "total", "status", *MOMENTS, "executions")
+    readonly_fields = (*MOMENTS, "executions")
 
     def get_fields(self, request: HttpRequest, obj: Order | None = None) -> list[Any]:
         fields = list(super().get_fields(request, obj))

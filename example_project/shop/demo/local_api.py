@@ -48,12 +48,11 @@ def add_faults(sandbox: Sandbox, specs: Sequence[str]) -> None:
 
 
 def settings_for(sandbox: Sandbox) -> dict[str, object]:
-    """Return the setting ``EMBEDWORKFLOW`` with which the shop talks to a sandbox."""
+    """Return the part of ``EMBEDWORKFLOW`` that makes the shop talk to a sandbox."""
     return {
-        "POLL": POLL,
-        **settings.EMBEDWORKFLOW,
         "SECRET_KEY": sandbox.secret_key,
         "BASE_URL": sandbox.base_url,
+        "POLL": settings.EMBEDWORKFLOW.get("POLL", POLL),
     }
 
 

@@ -104,6 +104,10 @@ class Command(BaseCommand):
     ) -> None:
         terminal = Terminal(self.stdout, self.style)
         sandbox = self._sandbox(website, terminal, stack, options)
+        api = local_api.settings_for(sandbox) if sandbox else {}
+        # This terminal does the work and shows it, whoever does it elsewhere.
+        shown = {**settings.EMBEDWORKFLOW, **api, "DISPATCHER": "thread"}
+        stack.enter_context(override_settings(EMBEDWORKFLOW=shown))
         self.check(display_num_errors=False)
         call_command("migrate", verbosity=0, interactive=False)
         goods.fill_shelf()
@@ -128,7 +132,7 @@ class Command(BaseCommand):
     def _sandbox(
         self, website: Website, terminal: Terminal, stack: ExitStack, options: dict[str, Any]
     ) -> Sandbox | None:
-        """Start a sandbox and turn the settings to it, unless there is a key to the hosted API."""
+        """Start a sandbox, unless there is a key to the hosted API."""
         if conf.account().secret_key:
             if options["fault"]:
                 raise CommandError("--fault needs the sandbox: unset EMBEDWORKFLOW_SECRET_KEY.")
@@ -142,9 +146,7 @@ class Command(BaseCommand):
             local_api.add_faults(sandbox, options["fault"])
         except ValueError as error:
             raise CommandError(f"--fault: {error}") from None
-        stack.enter_context(sandbox)
-        stack.enter_context(override_settings(EMBEDWORKFLOW=local_api.settings_for(sandbox)))
-        return sandbox
+        return stack.enter_context(sandbox)
 
     def _wait(
         self, terminal: Terminal, stopping: threading.Event, count: int, timeout: float
@@ -198,10 +200,10 @@ def _places(
 def _signals() -> Iterator[threading.Event]:
     """Give an event that Ctrl-C and SIGTERM set."""
     stopping = threading.Event()
-    wanted = (signal.SIGINT, signal.SIGTERM)
-    if threading.current_thread() is not threading.main_thread():
-        wanted = ()
-    before = {each: signal.signal(each, lambda *_: stopping.set()) for each in wanted}
+    before = {
+        each: signal.signal(each, lambda *_: stopping.set())
+        for each in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield stopping
     finally:
