@@ -1,0 +1,26 @@
+"""Triggers that a test declares, and that are gone after it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+from embedworkflow_django import triggers
+
+
+@contextmanager
+def declaring():
+    """Let triggers be declared meanwhile; afterwards they hear nothing more, and are forgotten."""
+    before = dict(triggers.registry)
+    twins = len(triggers.duplicates)
+    try:
+        yield
+    finally:
+        made = [each for name, each in triggers.registry.items() if name not in before]
+        made += triggers.duplicates[twins:]
+        for each in made:
+            for signal in each.signals:
+                for sender in each.senders:
+                    signal.disconnect(each.receive, sender=sender)
+            triggers.registry.pop(each.name, None)
+        triggers.registry.update(before)
+        del triggers.duplicates[twins:]

@@ -1,0 +1,974 @@
+"""Triggers: a signal, a function of the project's, and what it returns becomes an execution."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+
+import pytest
+from asgiref.sync import async_to_sync, sync_to_async
+from django.core.management import call_command
+from django.db import DatabaseError, IntegrityError, connections, transaction
+from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
+from django.dispatch import Signal
+from django.test.utils import CaptureQueriesContext
+from rest_framework import serializers
+
+from embedworkflow_django import services, signals, triggers
+from embedworkflow_django.conf import ConfigurationError
+from embedworkflow_django.exceptions import InvalidExecution
+from embedworkflow_django.models import Execution
+from embedworkflow_django.triggers import suppressed, trigger
+from tests.bakery.models import (
+    Batch,
+    Cake,
+    CheapCake,
+    Ingredient,
+    Recipe,
+    Tagged,
+    WeddingCake,
+)
+
+from .databases import EVERY_DATABASE
+from .declared import declaring
+from .elsewhere import PATIENCE, elsewhere, held_open, wait_for_a_lock
+
+every_database = pytest.mark.parametrize("alias", EVERY_DATABASE)
+SERVERS = EVERY_DATABASE[1:]
+Ordered = Signal()
+
+
+@pytest.fixture(autouse=True)
+def _declared():
+    """Forget what a test has declared."""
+    with declaring():
+        yield
+
+
+@pytest.fixture
+def failures():
+    """Return a list of what the signal ``trigger_failed`` says."""
+    said = []
+
+    def receive(**arguments):
+        said.append(arguments)
+
+    signals.trigger_failed.connect(receive)
+    yield said
+    signals.trigger_failed.disconnect(receive)
+
+
+def on_saved_cakes(function, **options):
+    """Have a function called with each cake that is saved, and return its trigger."""
+    options = {"sender": Cake, "workflow": "bake", **options}
+    trigger(post_save, **options)(function)
+    return triggers.registry[f"{function.__module__}.{function.__qualname__}"]
+
+
+def name_of(cake, **kwargs):
+    """Return what most of these tests want to be sent."""
+    return {"name": cake.name}
+
+
+def executions(alias="default"):
+    """Return the executions' data, the oldest first."""
+    rows = Execution.objects.using(alias).order_by("pk")
+    return list(rows.values_list("execution_data", flat=True))
+
+
+def begun(captured):
+    """Return what each statement begins with."""
+    return [query["sql"].split()[0] for query in captured]
+
+
+# What is heard
+
+
+@every_database
+def test_a_saved_object_becomes_an_execution(alias):
+    """Function, source, workflow and trigger are kept with what the function returned."""
+    made = on_saved_cakes(name_of, id_type="hashid", user_key="jane")
+    cake = Cake.objects.using(alias).create(name="Sacher")
+    execution = Execution.objects.using(alias).get()
+    assert execution.execution_data == {"name": "Sacher"}
+    assert execution.source == cake
+    assert execution.trigger == made.name == "tests.test_triggers.name_of"
+    assert (execution.workflow, execution.id_type, execution.user_key) == ("bake", "hashid", "jane")
+    assert execution.idempotency_key is None
+
+
+@every_database
+def test_a_trigger_is_one_insert(alias):
+    """A function that makes no query costs no savepoint either."""
+    on_saved_cakes(name_of)
+    with transaction.atomic(using=alias), CaptureQueriesContext(connections[alias]) as captured:
+        Cake.objects.using(alias).create()
+    assert begun(captured) == ["INSERT", "INSERT"]
+
+
+@every_database
+def test_a_trigger_that_fires_once_is_an_insert_and_a_select(alias):
+    """``once`` costs what an idempotency key does."""
+    on_saved_cakes(name_of, once=True)
+    with transaction.atomic(using=alias), CaptureQueriesContext(connections[alias]) as captured:
+        Cake.objects.using(alias).create()
+    assert begun(captured) == ["INSERT", "INSERT", "SELECT"]
+
+
+@every_database
+def test_a_function_that_makes_queries_costs_one_savepoint(alias):
+    """However many they are; and nothing else is added."""
+
+    def counted(cake, **kwargs):
+        rows = Cake.objects.using(alias)
+        return {"cakes": rows.count(), "last": rows.last().pk}
+
+    on_saved_cakes(counted)
+    with transaction.atomic(using=alias), CaptureQueriesContext(connections[alias]) as captured:
+        Cake.objects.using(alias).create()
+    assert begun(captured) == ["INSERT", "SAVEPOINT", "SELECT", "SELECT", "RELEASE", "INSERT"]
+
+
+@pytest.mark.django_db
+def test_the_function_gets_the_signals_arguments():
+    """The instance comes first, then whatever the signal brings."""
+    got = []
+
+    def watch(cake, **kwargs):
+        got.append((cake, kwargs))
+
+    on_saved_cakes(watch)
+    cake = Cake.objects.create()
+    cake.save(update_fields=["name"])
+    assert [instance for instance, _ in got] == [cake, cake]
+    first, second = (arguments for _, arguments in got)
+    assert first["sender"] is Cake
+    assert first["signal"] is post_save
+    assert (first["created"], first["raw"], first["using"]) == (True, False, "default")
+    assert (second["created"], second["update_fields"]) == (False, frozenset({"name"}))
+
+
+@pytest.mark.django_db
+def test_none_lets_the_moment_pass(django_assert_num_queries):
+    """A function that has nothing to send stores nothing."""
+    on_saved_cakes(lambda cake, created, **kwargs: {} if created else None)
+    cake = Cake.objects.create()
+    with django_assert_num_queries(1):
+        cake.save()
+    assert executions() == [{}]
+
+
+@every_database
+@pytest.mark.parametrize("signal", [pre_delete, post_delete], ids=["pre_delete", "post_delete"])
+def test_a_deleted_object_becomes_an_execution(alias, signal):
+    """What is deleted is the source, by the key that it had."""
+    trigger(signal, sender=Cake, workflow="clean-up")(name_of)
+    cake = Cake.objects.using(alias).create(name="Sacher")
+    source_id = str(cake.pk)
+    cake.delete()
+    execution = Execution.objects.using(alias).get()
+    assert (execution.source_type, execution.source_id) == ("bakery.cake", source_id)
+    assert execution.source is None
+
+
+@every_database
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+def test_a_changed_relation_becomes_an_execution(alias, reverse):
+    """``m2m_changed`` fires for the side that was changed."""
+
+    def added(instance, action, pk_set, **kwargs):
+        return {"ids": sorted(pk_set)} if action == "post_add" else None
+
+    trigger(m2m_changed, sender=Cake.ingredients.through, workflow="shop")(added)
+    cake = Cake.objects.using(alias).create()
+    flour = Ingredient.objects.using(alias).create(name="flour")
+    if reverse:
+        flour.cake_set.add(cake)
+    else:
+        cake.ingredients.add(flour)
+    execution = Execution.objects.using(alias).get()
+    assert execution.execution_data == {"ids": [cake.pk if reverse else flour.pk]}
+    assert execution.source == (flour if reverse else cake)
+
+
+@pytest.mark.django_db
+def test_before_its_first_save_an_object_is_no_source(failures):
+    """``pre_save`` can start a workflow for a known object, and says why not for a new one."""
+    trigger(pre_save, sender=Cake, workflow="bake")(name_of)
+    cake = Cake.objects.create(name="new")
+    assert "bakery.Cake, is not saved" in str(failures[0]["exception"])
+    cake.name = "known"
+    cake.save()
+    assert executions() == [{"name": "known"}]
+    assert len(failures) == 1
+
+
+@pytest.mark.django_db
+def test_a_signal_of_the_projects_own_may_have_any_instance():
+    """A model instance is the source, anything else is only handed to the function."""
+
+    def ordered(order, *, sender, number=0, **kwargs):
+        return {"about": str(order), "number": number}
+
+    trigger(Ordered, sender=None, workflow="ship")(ordered)
+    cake = Cake.objects.create(name="Sacher")
+    Ordered.send(sender="shop", instance=cake, number=1)
+    Ordered.send(sender="shop", instance="a text", number=2)
+    Ordered.send(sender="shop", number=3)
+    assert executions() == [
+        {"about": "Sacher", "number": 1},
+        {"about": "a text", "number": 2},
+        {"about": "shop", "number": 3},
+    ]
+    assert [row.source for row in Execution.objects.order_by("pk")] == [cake, None, None]
+
+
+@pytest.mark.django_db
+def test_one_function_hears_several_signals_of_several_senders():
+    """Lists connect each signal with each sender, under one name."""
+
+    def changed(instance, *, signal, **kwargs):
+        return {"deleted": signal is post_delete, "of": type(instance).__name__}
+
+    trigger([post_save, post_delete], sender=[Cake, Recipe], workflow="log")(changed)
+    cake = Cake.objects.create()
+    recipe = Recipe.objects.create()
+    Ingredient.objects.create()
+    cake.delete()
+    recipe.delete()
+    assert executions() == [
+        {"deleted": False, "of": "Cake"},
+        {"deleted": False, "of": "Recipe"},
+        {"deleted": True, "of": "Cake"},
+        {"deleted": True, "of": "Recipe"},
+    ]
+    made = triggers.registry[f"{changed.__module__}.{changed.__qualname__}"]
+    assert made.signals == (post_save, post_delete)
+    assert made.senders == (Cake, Recipe)
+
+
+@pytest.mark.django_db
+def test_a_sender_may_be_named_by_its_label():
+    """Django's model signals take a label, and so does a trigger."""
+    trigger(post_save, sender="bakery.Cake", workflow="bake")(name_of)
+    Cake.objects.create(name="Sacher")
+    assert executions() == [{"name": "Sacher"}]
+
+
+@pytest.mark.django_db(databases=["default", "postgresql"])
+def test_the_signals_database_is_where_it_is_stored():
+    """Source and execution share a transaction, whatever the default database is."""
+    on_saved_cakes(name_of)
+    cake = Cake.objects.create(name="here")
+    cake.save(using="postgresql")
+    assert executions() == [{"name": "here"}]
+    assert executions("postgresql") == [{"name": "here"}]
+
+
+@pytest.mark.django_db(databases=["default", "postgresql"])
+def test_a_trigger_may_name_another_database(settings, failures):
+    """With ``using`` that one is asked for; a source elsewhere needs a router that admits it."""
+    on_saved_cakes(name_of, using="default")
+    cake = Cake(name="there")
+    cake.save(using="postgresql")
+    assert "lives in database 'postgresql'" in str(failures[0]["exception"])
+    settings.DATABASE_ROUTERS = ["tests.routers.ExecutionsReferAnywhere"]
+    cake.save(using="postgresql")
+    assert executions() == [{"name": "there"}]
+    assert executions("postgresql") == []
+
+
+# The data
+
+
+class CakeSerializer(serializers.ModelSerializer):
+    """What the project's API says of a cake."""
+
+    class Meta:
+        model = Cake
+        fields = ("id", "name", "price")
+
+
+@every_database
+def test_a_serializer_is_data(alias):
+    """What the project's API shows can be what a workflow gets; its own queries are protected."""
+    on_saved_cakes(lambda cake, **kwargs: CakeSerializer(cake))
+    cake = Cake.objects.using(alias).create(name="Sacher", price="12.50")
+    assert executions(alias) == [{"id": cake.pk, "name": "Sacher", "price": "12.50"}]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        ([1], "should be a dict, not list"),
+        (CakeSerializer([Cake(name="a")], many=True), "should be a dict, not ReturnList"),
+        ({"cake": Cake()}, r"data\['cake'\] cannot be sent"),
+        (True, "should be a dict, not bool"),
+    ],
+    ids=["list", "list serializer", "model", "bool"],
+)
+def test_what_cannot_be_sent_is_a_failure(returned, message, failures):
+    """The save goes on, nothing is queued, and the reason is told."""
+    on_saved_cakes(lambda cake, **kwargs: returned)
+    Cake.objects.create()
+    assert executions() == []
+    (failure,) = failures
+    with pytest.raises(InvalidExecution, match=message):
+        raise failure["exception"]
+
+
+@pytest.mark.django_db
+def test_workflow_and_user_may_follow_from_the_instance(settings):
+    """Callables get the instance; a user of None is the setting's."""
+    settings.EMBEDWORKFLOW = {"SECRET_KEY": "sk_test_1", "USER_KEY": "shop"}
+    on_saved_cakes(
+        name_of,
+        workflow=lambda cake: f"bake-{cake.name}",
+        user_key=lambda cake: None if cake.name == "b" else f"user-{cake.pk}",
+    )
+    cake = Cake.objects.create(name="a")
+    Cake.objects.create(name="b")
+    rows = Execution.objects.order_by("pk").values_list("workflow", "user_key")
+    assert list(rows) == [("bake-a", f"user-{cake.pk}"), ("bake-b", "shop")]
+
+
+@pytest.mark.django_db
+def test_callables_are_not_asked_when_the_moment_passes():
+    """Without data there is nothing to name a workflow or a user for."""
+
+    def unasked(cake):
+        raise AssertionError("asked")
+
+    on_saved_cakes(lambda cake, **kwargs: None, workflow=unasked, user_key=unasked)
+    Cake.objects.create()
+    assert executions() == []
+
+
+@pytest.mark.django_db
+def test_an_account_of_ones_own(settings):
+    """A trigger may speak for another account."""
+    settings.EMBEDWORKFLOW = {"SECRET_KEY": "sk_test_1", "ACCOUNTS": {"eu": {"USER_KEY": "eu"}}}
+    on_saved_cakes(name_of, account="eu")
+    Cake.objects.create()
+    row = Execution.objects.get()
+    assert (row.account, row.user_key) == ("eu", "eu")
+
+
+# The source
+
+
+@every_database
+@pytest.mark.parametrize(
+    ("model", "label"),
+    [
+        (Cake, "bakery.cake"),
+        (CheapCake, "bakery.cake"),
+        (WeddingCake, "bakery.weddingcake"),
+        (Recipe, "bakery.recipe"),
+        (Tagged, "bakery.tagged"),
+    ],
+)
+def test_the_instance_is_the_source(alias, model, label):
+    """A proxy counts as what it stands for, a child by inheritance as itself."""
+    trigger(post_save, sender=model, workflow="bake", once=True)(lambda instance, **kwargs: {})
+    instance = model(**({"tag": "aB3"} if model is Tagged else {}))
+    instance.save(using=alias)
+    instance.save()
+    execution = Execution.objects.using(alias).get()
+    assert execution.source_type == label
+    assert execution.source.pk == instance.pk
+    assert Execution.objects.using(alias).for_source(instance).get() == execution
+    assert execution.idempotency_key.endswith(f":{label}:{instance.pk}")
+
+
+@pytest.mark.django_db
+def test_a_composite_key_is_once_its_own():
+    """Two rows whose keys share a part are two sources."""
+    trigger(post_save, sender=Batch, workflow="bake", once=True)(lambda batch, **kwargs: {})
+    for number in (1, 2, 1):
+        Batch.objects.update_or_create(oven=1, number=number, defaults={})
+    assert [str(row.source) for row in Execution.objects.order_by("pk")] == ["1/1", "1/2"]
+
+
+# once
+
+
+@every_database
+def test_once_is_once_for_a_source_and_a_trigger(alias):
+    """However often it is saved, one trigger starts one execution of one source, ever."""
+    on_saved_cakes(name_of, once=True)
+    on_saved_cakes(lambda cake, **kwargs: {"other": True}, once=True)
+    first = Cake.objects.using(alias).create(name="a")
+    first.save()
+    Cake.objects.using(alias).create(name="b")
+    Execution.objects.using(alias).filter(status="queued").update(status="failed", due_at=None)
+    first.save()
+    data = sorted(executions(alias), key=str)
+    assert data == [{"name": "a"}, {"name": "b"}, {"other": True}, {"other": True}]
+
+
+@pytest.mark.parametrize("alias", SERVERS)
+@pytest.mark.parametrize("error", [None, RuntimeError("rolled back")], ids=["commit", "rollback"])
+def test_once_holds_under_two_transactions_at_once(alias, error):
+    """The second waits for the first; it fires itself only if the first was rolled back."""
+    cake = Cake.objects.using(alias).create(name="saved before")
+    trigger(Ordered, sender=None, workflow="ship", once=True)(lambda cake, n, **kwargs: {"n": n})
+
+    def order(number):
+        with transaction.atomic(using=alias):
+            Ordered.send(sender="shop", instance=cake, n=number)
+
+    with held_open(alias, lambda: order(1), error=error) as first:
+        second = elsewhere(order, 2)
+        wait_for_a_lock(alias, second)
+        first.end()
+        second.result(PATIENCE)
+    assert executions(alias) == [{"n": 2 if error else 1}]
+
+
+@pytest.mark.django_db
+def test_once_needs_a_source(failures):
+    """Without a model instance there is nothing of which it could be the only time."""
+    trigger(Ordered, sender=None, workflow="ship", once=True)(lambda order, **kwargs: {})
+    Ordered.send(sender="shop")
+    assert "has once=True, which needs a model instance" in str(failures[0]["exception"])
+
+
+# What does not fire
+
+
+@pytest.mark.django_db
+def test_fixtures_never_fire(tmp_path):
+    """What ``loaddata`` brings was somebody's moment long ago."""
+    on_saved_cakes(name_of)
+    with suppressed():
+        Cake.objects.create(name="Sacher")
+    fixture = tmp_path / "cakes.json"
+    call_command("dumpdata", "bakery.cake", output=str(fixture))
+    Cake.objects.all().delete()
+    call_command("loaddata", str(fixture), verbosity=0)
+    assert Cake.objects.get().name == "Sacher"
+    assert executions() == []
+
+
+@pytest.mark.django_db
+def test_suppressed_blocks_may_be_nested():
+    """The outermost block decides when triggers fire again, an exception included."""
+    on_saved_cakes(name_of)
+
+    def broken_import():
+        with suppressed():
+            Cake.objects.create(name="b")
+            raise ValueError("a faulty line")
+
+    with suppressed():
+        with pytest.raises(ValueError, match="a faulty line"):
+            broken_import()
+        Cake.objects.create(name="c")
+    Cake.objects.create(name="d")
+    assert executions() == [{"name": "d"}]
+
+
+@pytest.mark.django_db
+def test_suppressed_decorates_a_function():
+    """An import that is a function need not be indented."""
+    on_saved_cakes(name_of)
+
+    @suppressed()
+    def import_all():
+        Cake.objects.create(name="a")
+
+    import_all()
+    import_all()
+    Cake.objects.create(name="b")
+    assert executions() == [{"name": "b"}]
+
+
+@every_database
+def test_suppressed_mutes_this_thread_only(alias):
+    """An import mutes nothing of what others do meanwhile."""
+    on_saved_cakes(name_of)
+    with suppressed():
+        elsewhere(Cake.objects.using(alias).create, name="theirs").result(PATIENCE)
+        Cake.objects.using(alias).create(name="mine")
+    assert executions(alias) == [{"name": "theirs"}]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_suppressed_mutes_this_task_only():
+    """A block around an await mutes what is awaited, in threads too, and no other task."""
+    on_saved_cakes(name_of)
+
+    async def mine(muted, done):
+        with suppressed():
+            muted.set()
+            await done.wait()
+            await Cake.objects.acreate(name="mine")
+            await sync_to_async(Cake.objects.create)(name="mine, in a thread")
+
+    async def theirs(muted, done):
+        await muted.wait()
+        await Cake.objects.acreate(name="theirs")
+        done.set()
+
+    async def both():
+        muted, done = asyncio.Event(), asyncio.Event()
+        await asyncio.gather(mine(muted, done), theirs(muted, done))
+        await Cake.objects.acreate(name="later")
+
+    async_to_sync(both)()
+    assert executions() == [{"name": "theirs"}, {"name": "later"}]
+
+
+# What fails
+
+
+def failing(cake, **kwargs):
+    """Fail as a project's function may."""
+    raise KeyError("email")
+
+
+@every_database
+def test_a_failing_trigger_breaks_no_save(alias, failures, caplog):
+    """With ``TRIGGER_ERRORS = "log"`` the object is saved, and the log has the traceback."""
+    on_saved_cakes(failing)
+    with caplog.at_level(logging.ERROR, "embedworkflow_django"), transaction.atomic(using=alias):
+        cake = Cake.objects.using(alias).create(name="secret@example.com")
+    assert Cake.objects.using(alias).get() == cake
+    assert executions(alias) == []
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        f"Trigger tests.test_triggers.failing failed for Cake {cake.pk}; nothing was queued."
+    )
+    assert record.exc_info[0] is KeyError
+    assert "in failing" in caplog.text
+    assert "secret@example.com" not in caplog.text
+
+
+@pytest.mark.django_db
+def test_a_failing_trigger_is_announced(failures):
+    """``trigger_failed`` names trigger, instance and exception, and its sender is the function."""
+    on_saved_cakes(failing)
+    cake = Cake.objects.create()
+    (failure,) = failures
+    assert failure["sender"] is failing
+    assert failure["trigger"] == "tests.test_triggers.failing"
+    assert failure["instance"] is cake
+    assert isinstance(failure["exception"], KeyError)
+    assert failure["exception"].__traceback__ is not None
+
+
+@pytest.mark.django_db
+def test_other_triggers_fire_after_a_failing_one():
+    """One function's fault is not another one's."""
+    on_saved_cakes(failing)
+    on_saved_cakes(name_of)
+    Cake.objects.create(name="Sacher")
+    assert executions() == [{"name": "Sacher"}]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("value", "debug", "raised"),
+    [
+        (None, False, False),
+        (None, True, True),
+        ("log", True, False),
+        ("raise", False, True),
+    ],
+)
+def test_trigger_errors_reach_the_caller_on_demand(settings, value, debug, raised, failures):
+    """``TRIGGER_ERRORS`` decides, and without it ``DEBUG``; the signal is sent in any case."""
+    settings.DEBUG = debug
+    settings.EMBEDWORKFLOW = {"SECRET_KEY": "sk_test_1", "TRIGGER_ERRORS": value}
+    on_saved_cakes(failing)
+    if raised:
+        with pytest.raises(KeyError, match="email"):
+            Cake.objects.create()
+    else:
+        Cake.objects.create()
+    assert len(failures) == 1
+    assert Cake.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_without_settings_a_trigger_fails_and_the_save_goes_on(settings, failures):
+    """A project that has just installed the app can save its models, and learns what is missing."""
+    del settings.EMBEDWORKFLOW
+    on_saved_cakes(name_of)
+    Cake.objects.create()
+    assert isinstance(failures[0]["exception"], ConfigurationError)
+    assert 'EMBEDWORKFLOW["SECRET_KEY"] is not set' in str(failures[0]["exception"])
+
+
+@pytest.mark.django_db
+def test_the_end_of_the_process_is_no_failure(failures):
+    """``SystemExit`` and its kin go through, after what was done is undone."""
+
+    def interrupted(cake, **kwargs):
+        Ingredient.objects.create()
+        raise KeyboardInterrupt
+
+    on_saved_cakes(interrupted)
+    with transaction.atomic():
+        with pytest.raises(KeyboardInterrupt):
+            Cake.objects.create()
+        assert not Ingredient.objects.exists()
+    assert failures == []
+
+
+# What a failing function has done to the transaction
+
+
+def duplicate(alias):
+    """Break a unique constraint."""
+    Recipe.objects.using(alias).bulk_create([Recipe(id=SAME), Recipe(id=SAME)])
+
+
+def bad_query(alias):
+    """Ask for what is not there."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute("SELECT nothing FROM nowhere")
+
+
+def duplicate_by_save(alias):
+    """Break a unique constraint with ``save()``, which marks the transaction as broken."""
+    Recipe.objects.using(alias).create(id=SAME)
+    Recipe(id=SAME).save(using=alias, force_insert=True)
+
+
+def in_atomic(alias):
+    """Fail inside an atomic block of the function's own."""
+    with transaction.atomic(using=alias):
+        bad_query(alias)
+
+
+def in_atomic_without_savepoint(alias):
+    """Fail inside an atomic block that breaks the one around it."""
+    with transaction.atomic(using=alias, savepoint=False):
+        duplicate(alias)
+
+
+def deleting(alias):
+    """Delete, which opens an atomic block without a savepoint, and fail in the middle of it."""
+
+    def refuse(**kwargs):
+        bad_query(alias)
+
+    post_delete.connect(refuse, sender=Ingredient)
+    try:
+        Ingredient.objects.using(alias).create().delete()
+    finally:
+        post_delete.disconnect(refuse, sender=Ingredient)
+
+
+def after_good_work(alias):
+    """Do much that goes well, and fail at the end."""
+    with transaction.atomic(using=alias):
+        Ingredient.objects.using(alias).create(name="flour")
+    Ingredient.objects.using(alias).bulk_create([Ingredient(name="sugar")])
+    Ingredient.objects.using(alias).filter(name="sugar").update(name="salt")
+    services.execute("another", using=alias)
+    raise ValueError("and then it failed")
+
+
+SAME = "018f0000-0000-7000-8000-000000000000"
+MISDEEDS = [
+    duplicate,
+    bad_query,
+    duplicate_by_save,
+    in_atomic,
+    in_atomic_without_savepoint,
+    deleting,
+    after_good_work,
+]
+
+
+@every_database
+@pytest.mark.parametrize("misdeed", MISDEEDS)
+def test_a_failing_function_leaves_the_callers_transaction_usable(alias, misdeed, failures):
+    """What it has done is undone, its commit hooks included, and all around it goes on."""
+    hooks = []
+
+    def fail(cake, **kwargs):
+        transaction.on_commit(lambda: hooks.append("the function's"), using=alias)
+        misdeed(alias)
+
+    on_saved_cakes(fail)
+    with transaction.atomic(using=alias):
+        transaction.on_commit(lambda: hooks.append("before"), using=alias)
+        cake = Cake.objects.using(alias).create(name="Sacher")
+        transaction.on_commit(lambda: hooks.append("after"), using=alias)
+        cake.name = "Linzer"
+        cake.save()
+        assert Cake.objects.using(alias).get().name == "Linzer"
+        assert not Ingredient.objects.using(alias).exists()
+        assert not Recipe.objects.using(alias).exists()
+    assert Cake.objects.using(alias).get().name == "Linzer"
+    assert hooks == ["before", "after"]
+    assert executions(alias) == []
+    assert len(failures) == 2
+
+
+@every_database
+@pytest.mark.parametrize("misdeed", [bad_query, duplicate, in_atomic_without_savepoint])
+def test_an_error_that_the_function_swallows_breaks_nothing(alias, misdeed, failures):
+    """A caught database error must not reach the caller by way of the broken transaction.
+
+    Where the database or Django holds the transaction for broken, the trigger has failed.
+    """
+
+    def swallow(cake, **kwargs):
+        try:
+            misdeed(alias)
+        except DatabaseError:
+            return {"swallowed": True}
+
+    on_saved_cakes(swallow)
+    with transaction.atomic(using=alias):
+        Cake.objects.using(alias).create()
+        assert Cake.objects.using(alias).count() == 1
+    assert Cake.objects.using(alias).count() == 1
+    fired = executions(alias) == [{"swallowed": True}]
+    assert fired != bool(failures)
+    if misdeed is in_atomic_without_savepoint:
+        assert "caught a database error outside of an atomic() block" in str(
+            failures[0]["exception"]
+        )
+
+
+@every_database
+def test_an_error_that_is_caught_around_an_atomic_block_is_no_failure(alias, failures):
+    """A function that does it as Django's documentation says goes on and fires."""
+
+    def careful(cake, **kwargs):
+        try:
+            with transaction.atomic(using=alias):
+                duplicate(alias)
+        except IntegrityError:
+            return {"careful": True}
+
+    on_saved_cakes(careful)
+    with transaction.atomic(using=alias):
+        Cake.objects.using(alias).create()
+    assert executions(alias) == [{"careful": True}]
+    assert failures == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_rollback_that_was_wanted_before_stays_wanted():
+    """A trigger decides nothing about the transaction around it."""
+
+    def fail(cake, **kwargs):
+        raise ValueError
+
+    on_saved_cakes(fail)
+    with transaction.atomic():
+        transaction.set_rollback(True)
+        trigger(Ordered, sender=None, workflow="x")(fail)
+        Ordered.send(sender=Cake)
+        assert transaction.get_rollback()
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "postgresql"])
+def test_every_database_of_the_caller_is_left_usable(failures):
+    """The function may fail on another database than its signal's, in a transaction there."""
+
+    def fail(order, **kwargs):
+        Ingredient.objects.create(name="undone")
+        bad_query("postgresql")
+
+    trigger(Ordered, sender=None, workflow="ship")(fail)
+    with transaction.atomic(), transaction.atomic(using="postgresql"):
+        Ordered.send(sender="shop")
+        Cake.objects.using("postgresql").create()
+        assert not Ingredient.objects.exists()
+    assert Cake.objects.using("postgresql").exists()
+    assert len(failures) == 1
+
+
+@every_database
+def test_outside_of_a_transaction_a_failing_function_keeps_what_it_did(alias, failures):
+    """In autocommit mode there is nothing to undo, as ever in Django."""
+
+    def fail(cake, **kwargs):
+        Ingredient.objects.using(alias).create(name="kept")
+        bad_query(alias)
+
+    on_saved_cakes(fail)
+    Cake.objects.using(alias).create()
+    assert Ingredient.objects.using(alias).exists()
+    assert len(failures) == 1
+
+
+@every_database
+def test_a_function_that_succeeds_keeps_what_it_did(alias):
+    """Its queries and hooks are the caller's own, and committed with them."""
+    hooks = []
+
+    def work(cake, **kwargs):
+        with transaction.atomic(using=alias):
+            Ingredient.objects.using(alias).create(name="flour")
+        Ingredient.objects.using(alias).create(name="sugar").delete()
+        transaction.on_commit(lambda: hooks.append("done"), using=alias)
+        return {"ingredients": Ingredient.objects.using(alias).count()}
+
+    on_saved_cakes(work)
+    with transaction.atomic(using=alias):
+        Cake.objects.using(alias).create()
+    assert executions(alias) == [{"ingredients": 1}]
+    assert Ingredient.objects.using(alias).get().name == "flour"
+    assert hooks == ["done"]
+
+
+@every_database
+def test_triggers_may_set_off_triggers(alias, failures):
+    """An inner failure is undone by itself, and the outer function goes on."""
+
+    def inner(ingredient, **kwargs):
+        bad_query(alias)
+
+    def outer(cake, **kwargs):
+        return {"ingredient": Ingredient.objects.using(alias).create(name="flour").name}
+
+    trigger(post_save, sender=Ingredient, workflow="buy")(inner)
+    on_saved_cakes(outer)
+    with transaction.atomic(using=alias):
+        Cake.objects.using(alias).create()
+    assert Ingredient.objects.using(alias).exists()
+    assert executions(alias) == [{"ingredient": "flour"}]
+    assert [failure["trigger"].split(".")[-1] for failure in failures] == ["inner"]
+
+
+@pytest.mark.parametrize("alias", [EVERY_DATABASE[1]])
+def test_a_lost_connection_is_the_callers_to_know(alias, failures):
+    """Where nothing can be undone any more the error goes through, whatever the settings say."""
+
+    def lose(cake, **kwargs):
+        with connections[alias].cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            pid = cursor.fetchone()[0]
+        elsewhere(terminate, alias, pid).result(PATIENCE)
+        Ingredient.objects.using(alias).count()
+
+    on_saved_cakes(lose)
+
+    def save():
+        with transaction.atomic(using=alias):
+            Cake.objects.using(alias).create()
+
+    with pytest.raises(DatabaseError):
+        save()
+    connections[alias].close()
+    assert not Cake.objects.using(alias).exists()
+    assert len(failures) == 1
+
+
+def terminate(alias, pid):
+    """End another connection of PostgreSQL's."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+
+
+@pytest.mark.parametrize("alias", SERVERS)
+def test_an_execution_that_cannot_be_stored_is_the_callers_to_know(alias, failures):
+    """A failing INSERT has broken the caller's transaction, so it is not hidden in a log."""
+
+    def refuse(execute, sql, params, many, context):
+        if "embedworkflow_execution" in sql:
+            sql, params = "SELECT nothing FROM nowhere", None
+        return execute(sql, params, many, context)
+
+    on_saved_cakes(name_of)
+
+    def save():
+        with transaction.atomic(using=alias), connections[alias].execute_wrapper(refuse):
+            Cake.objects.using(alias).create()
+
+    with pytest.raises(DatabaseError, match="nowhere"):
+        save()
+    assert not Cake.objects.using(alias).exists()
+    assert len(failures) == 1
+
+
+# How it is declared
+
+
+def test_the_decorated_function_stays_itself():
+    """It can be called and tested as it is written."""
+    assert trigger(post_save, sender=Cake, workflow="bake")(name_of) is name_of
+
+
+def test_a_declared_trigger_is_registered_under_its_dotted_name():
+    """The registry tells the admin and the checks what there is, and where it is written."""
+    made = on_saved_cakes(name_of, once=True, account="eu", using="other", user_key="jane")
+    assert triggers.registry["tests.test_triggers.name_of"] is made
+    assert made.function is name_of
+    assert (made.signals, made.senders, made.workflow) == ((post_save,), (Cake,), "bake")
+    assert (made.id_type, made.user_key, made.once) == ("key", "jane", True)
+    assert (made.account, made.using) == ("eu", "other")
+    path, line = made.defined_at.rsplit(":", 1)
+    assert path.endswith("test_triggers.py")
+    assert int(line) == name_of.__code__.co_firstlineno
+    assert hash(made)
+
+
+def test_a_second_trigger_of_one_name_is_kept_apart():
+    """The first keeps the name; a system check reports the other."""
+    first = on_saved_cakes(name_of)
+    second = on_saved_cakes(name_of, workflow="other")
+    assert second is first
+    assert [each.workflow for each in triggers.duplicates] == ["other"]
+
+
+def test_a_wrapped_function_is_found_where_it_is_written():
+    """Another decorator below does not hide the place, nor the name."""
+
+    @functools.wraps(name_of)
+    def wrapped(*args, **kwargs):
+        return name_of(*args, **kwargs)
+
+    made = on_saved_cakes(wrapped)
+    assert made.name == "tests.test_triggers.name_of"
+    assert made.defined_at.endswith(f":{name_of.__code__.co_firstlineno}")
+
+
+async def coroutine(cake, **kwargs):
+    """Be what a trigger cannot be."""
+
+
+@functools.wraps(coroutine)
+def disguised(*args, **kwargs):
+    """Return a coroutine without being a coroutine function."""
+    return coroutine(*args, **kwargs)
+
+
+@pytest.mark.parametrize("function", [coroutine, disguised])
+def test_a_coroutine_function_is_refused(function):
+    """It could not run inside the transaction; the message says what to do."""
+    with pytest.raises(TypeError, match=r"is a coroutine function\. .* make it a plain function"):
+        trigger(post_save, sender=Cake, workflow="bake")(function)
+
+
+@pytest.mark.parametrize("function", [functools.partial(name_of), len, Cake, "name_of"], ids=repr)
+def test_what_has_no_name_of_its_own_is_refused(function):
+    """``once`` and the history know a trigger by its function's name."""
+    with pytest.raises(TypeError, match=r"trigger\(\) decorates a plain function, not"):
+        trigger(post_save, sender=Cake, workflow="bake")(function)
+
+
+@pytest.mark.parametrize("signal", [None, "post_save", [], (), [post_save, None], Cake], ids=repr)
+def test_what_is_no_signal_is_refused(signal):
+    """Forgetting the signal is noticed where it is written."""
+    with pytest.raises(TypeError, match=r"trigger\(\) needs a signal, or a list of them, not"):
+        trigger(signal, sender=Cake, workflow="bake")
+
+
+def test_nothing_is_declared_by_a_refusal():
+    """A trigger that was refused hears nothing."""
+    before = dict(triggers.registry)
+    with pytest.raises(TypeError):
+        trigger(post_save, sender=Cake, workflow="bake")(coroutine)
+    assert triggers.registry == before
