@@ -18,7 +18,7 @@ from .models import Execution, source_id, source_type
 
 # The values of the API's ``id_type`` (API page, section 7).
 ID_TYPES = ("id", "key", "hashid")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
 _LONGEST = 255
 # What another run has in common with the first one.

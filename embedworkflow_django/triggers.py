@@ -143,7 +143,8 @@ def trigger(
     """Connect a function to a signal: the data that it returns is what a workflow is executed with.
 
     The function gets the instance and the signal's other arguments, and returns a dict, a
-    serializer of Django REST framework, or ``None`` to let the moment pass.
+    serializer of Django REST framework, or ``None`` to let the moment pass. Fixtures fire nothing;
+    but before Django 6.1 ``m2m_changed`` does not say that it comes of one.
 
     Args:
         signal: Any signal, or several.

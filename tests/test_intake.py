@@ -52,6 +52,7 @@ def somebody_odd(source):
         ({"workflow": gettext_lazy("bake")}, "The workflow should be named by a string"),
         ({"workflow": "bake\n"}, r"without control characters, not 'bake\\n'"),
         ({"workflow": "a\0b"}, r"not 'a\\x00b'"),
+        ({"workflow": "a\x85b"}, r"not 'a\\x85b'"),
         ({"workflow": "\ud800"}, r"not '\\ud800'"),
         ({"workflow": "."}, "'.' cannot name a workflow"),
         ({"workflow": ".."}, "'..' cannot name a workflow"),

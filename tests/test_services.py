@@ -641,6 +641,7 @@ def test_an_unconfirmed_execution_is_resolved_by_sending_it_again():
         ({"remote_id": "a", "resend": True}, "Give either remote_id=… .* or resend=True"),
         ({"remote_id": ""}, "'' cannot be the id of an execution"),
         ({"remote_id": "  "}, "'  ' cannot be the id of an execution"),
+        ({"remote_id": ".."}, r"'\.\.' cannot be the id of an execution"),
         ({"remote_id": "a\nb"}, r"'a\\nb' cannot be the id of an execution"),
         ({"remote_id": "x" * 65}, "'x{65}' cannot be the id of an execution"),
         ({"remote_id": 5}, "5 cannot be the id of an execution"),

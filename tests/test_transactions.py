@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 
+import django
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connections, transaction
-from django.db.models.signals import post_delete, post_save
+from django.db.models.signals import m2m_changed, post_delete, post_save
 from django.http import HttpResponse, JsonResponse
 from django.test import AsyncClient, Client
 from django.urls import path
@@ -396,21 +397,33 @@ def test_post_delete_keeps_the_sources_label_and_key(alias):
     assert {row.source for row in rows} == {None}
 
 
+FIXTURE = [
+    {"model": "bakery.ingredient", "pk": 1, "fields": {"name": "flour"}},
+    {"model": "bakery.cake", "pk": 1, "fields": {"name": "a", "ingredients": [1]}},
+]
+
+
 @every_database
 def test_loaddata_fires_nothing(alias, tmp_path):
     """Fixtures are somebody's past."""
     trigger(post_save, sender=[Cake, Ingredient], workflow="bake")(named)
     fixture = tmp_path / "cakes.json"
-    fixture.write_text(
-        json.dumps(
-            [
-                {"model": "bakery.ingredient", "pk": 1, "fields": {"name": "flour"}},
-                {"model": "bakery.cake", "pk": 1, "fields": {"name": "a", "ingredients": [1]}},
-            ]
-        )
-    )
+    fixture.write_text(json.dumps(FIXTURE))
     call_command("loaddata", str(fixture), database=alias, verbosity=0)
     assert Cake.objects.using(alias).get().ingredients.count() == 1
+    assert stored(alias) == []
+
+
+@pytest.mark.skipif(django.VERSION < (6, 1), reason="m2m_changed does not tell before Django 6.1")
+@every_database
+def test_loaddata_fires_nothing_for_relations(alias, tmp_path):
+    """Relations that come of a fixture are its past as well."""
+    trigger(m2m_changed, sender=Cake.ingredients.through, workflow="shop")(
+        lambda cake, **kwargs: {"n": 1}
+    )
+    fixture = tmp_path / "cakes.json"
+    fixture.write_text(json.dumps(FIXTURE))
+    call_command("loaddata", str(fixture), database=alias, verbosity=0)
     assert stored(alias) == []
 
 
