@@ -1,9 +1,22 @@
-"""Database routers, as projects with several databases have them."""
+"""A second database, and routers as projects with several databases have them."""
 
 from __future__ import annotations
 
+import pytest
+
 from embedworkflow_django.models import Execution
 from tests.bakery.models import Cake
+
+from .databases import DEFAULT, KINDS, alias_of, silence
+
+#: The alias of a database beside ``default``.
+OTHER = next((alias_of(kind) for kind in KINDS if kind != DEFAULT and not silence(kind)), "none")
+
+
+def two_databases(test):
+    """Mark a test that needs ``default`` and ``OTHER``, with commits of their own."""
+    test = pytest.mark.django_db(transaction=True, databases=["default", OTHER])(test)
+    return pytest.mark.skipif(OTHER == "none", reason="only one database answers")(test)
 
 
 class ExecutionsInDefaultOnly:
@@ -14,12 +27,12 @@ class ExecutionsInDefaultOnly:
         return db == "default" if app_label == "embedworkflow" else None
 
 
-class CakesOnPostgreSQL:
+class CakesElsewhere:
     """Keeps cakes in a database of their own."""
 
     def db_for_read(self, model, **hints):
         """Name the database of cakes."""
-        return "postgresql" if model is Cake else None
+        return OTHER if model is Cake else None
 
     db_for_write = db_for_read
 

@@ -18,6 +18,7 @@ from embedworkflow_django.models import Execution
 from tests.bakery.models import Batch, Cake, CheapCake, Recipe, Tagged, Touchy, WeddingCake
 
 from .databases import EVERY_DATABASE
+from .routers import OTHER, two_databases
 
 KEY = "sk_test_of_the_tests"
 LONG = "x" * 256
@@ -127,39 +128,39 @@ def test_a_deleted_source_is_refused(alias):
         services.execute("bake", source=cake)
 
 
-@pytest.mark.django_db(databases=["default", "postgresql"])
+@two_databases
 def test_a_source_of_another_database_is_refused():
     """One transaction cannot cover both; the message names both, and the ways out."""
-    cake = Cake.objects.using("postgresql").create()
+    cake = Cake.objects.using(OTHER).create()
     with pytest.raises(InvalidExecution) as caught:
         services.execute("bake", source=cake, using="default")
     assert (
-        f"The source, bakery.Cake {cake.pk}, lives in database 'postgresql' and the execution in "
+        f"The source, bakery.Cake {cake.pk}, lives in database '{OTHER}' and the execution in "
         "'default'; one transaction cannot cover both. Name the source's with using=…"
     ) in str(caught.value)
 
 
-@pytest.mark.django_db(databases=["default", "postgresql"])
+@two_databases
 def test_a_router_may_let_sources_live_elsewhere(settings):
     """With ``allow_relation`` a source of another database is kept, and found again there."""
     settings.DATABASE_ROUTERS = [
         "tests.routers.ExecutionsReferAnywhere",
-        "tests.routers.CakesOnPostgreSQL",
+        "tests.routers.CakesElsewhere",
     ]
     cake = Cake.objects.create(name="Sacher")
-    assert cake._state.db == "postgresql"
+    assert cake._state.db == OTHER
     execution = services.execute("bake", source=cake)
     assert execution._state.db == "default"
     assert execution.source == cake
 
 
-@pytest.mark.django_db(databases=["default", "postgresql"])
+@two_databases
 def test_a_database_that_the_routers_keep_free_is_refused(settings):
     """Where no executions are kept, none can be stored with a transaction; the message says so."""
     settings.DATABASE_ROUTERS = ["tests.routers.ExecutionsInDefaultOnly"]
-    cake = Cake.objects.using("postgresql").create()
-    message = "routers keep executions out of 'postgresql'.* Name another database with using="
-    for arguments in ({"using": "postgresql"}, {"source": cake}):
+    cake = Cake.objects.using(OTHER).create()
+    message = f"routers keep executions out of '{OTHER}'.* Name another database with using="
+    for arguments in ({"using": OTHER}, {"source": cake}):
         with pytest.raises(InvalidExecution, match=message):
             services.execute("bake", **arguments)
 

@@ -20,6 +20,7 @@ from tests.bakery.models import Cake
 
 from .databases import EVERY_DATABASE
 from .elsewhere import PATIENCE, elsewhere, held_open, wait_for_a_lock
+from .routers import OTHER, two_databases
 
 LEASE = timedelta(minutes=1)
 SQLITE, POSTGRESQL, MARIADB = EVERY_DATABASE
@@ -299,13 +300,13 @@ def test_execute_many_takes_keyed_calls_too(alias, heard):
     assert sorted(heard) == sorted(("execution_queued", row.pk, "", "") for row in rows[:2])
 
 
-@pytest.mark.django_db(databases=["default", "postgresql"])
+@two_databases
 def test_execute_many_serves_several_databases():
     """Each call goes into its source's database, and the order of the calls is kept."""
-    cakes = [Cake.objects.using(alias).create() for alias in ("default", "postgresql") * 2]
+    cakes = [Cake.objects.using(alias).create() for alias in ("default", OTHER) * 2]
     rows = services.execute_many({"workflow": "bake", "source": cake} for cake in cakes)
     assert [row.source for row in rows] == cakes
-    assert [row._state.db for row in rows] == ["default", "postgresql"] * 2
+    assert [row._state.db for row in rows] == ["default", OTHER] * 2
 
 
 @pytest.mark.django_db

@@ -27,6 +27,7 @@ from tests.bakery.models import Cake, CheapCake, Ingredient, WeddingCake
 from .databases import EVERY_DATABASE
 from .declared import declaring
 from .elsewhere import PATIENCE, elsewhere, held_open
+from .routers import OTHER, two_databases
 
 every_database = pytest.mark.parametrize("alias", EVERY_DATABASE)
 
@@ -247,43 +248,43 @@ def test_async_views_have_transactions_in_synchronous_code(committed):
 # Several databases
 
 
-@pytest.mark.django_db(transaction=True, databases=["default", "postgresql"])
+@two_databases
 def test_router_sends_the_source_and_the_execution_follows(settings, committed):
     """A trigger stores where its object was saved, in that transaction and no other."""
-    settings.DATABASE_ROUTERS = ["tests.routers.CakesOnPostgreSQL"]
+    settings.DATABASE_ROUTERS = ["tests.routers.CakesElsewhere"]
     trigger(post_save, sender=Cake, workflow="bake")(lambda cake, **kwargs: {"n": 1})
-    with transaction.atomic(using="postgresql"):
+    with transaction.atomic(using=OTHER):
         cake = Cake.objects.create()
         with transaction.atomic():
             transaction.set_rollback(True)
         assert committed == []
     assert stored() == []
-    assert stored("postgresql") == committed == [1]
-    assert Execution.objects.using("postgresql").get().source == cake
+    assert stored(OTHER) == committed == [1]
+    assert Execution.objects.using(OTHER).get().source == cake
 
 
-@pytest.mark.django_db(transaction=True, databases=["default", "postgresql"])
+@two_databases
 def test_router_keeps_the_databases_transactions_apart(committed):
     """What is rolled back in one database says nothing about the other."""
-    with transaction.atomic(), transaction.atomic(using="postgresql"):
+    with transaction.atomic(), transaction.atomic(using=OTHER):
         services.execute("bake", {"n": 1})
-        services.execute("bake", {"n": 2}, using="postgresql")
-        transaction.set_rollback(True, using="postgresql")
+        services.execute("bake", {"n": 2}, using=OTHER)
+        transaction.set_rollback(True, using=OTHER)
     assert stored() == committed == [1]
-    assert stored("postgresql") == []
+    assert stored(OTHER) == []
 
 
-@pytest.mark.django_db(transaction=True, databases=["default", "postgresql"])
+@two_databases
 def test_router_that_keeps_executions_out_is_named(settings, caplog):
     """The error says which database it is and what to write; the caller's save goes on."""
     settings.DATABASE_ROUTERS = ["tests.routers.ExecutionsInDefaultOnly"]
     trigger(post_save, sender=Cake, workflow="bake")(named)
-    with transaction.atomic(using="postgresql"):
-        with pytest.raises(InvalidExecution, match=r"out of 'postgresql'.* using=…"):
-            services.execute("bake", using="postgresql")
-        Cake.objects.using("postgresql").create(name="saved")
-    assert Cake.objects.using("postgresql").exists()
-    assert "keep executions out of 'postgresql'" in caplog.text
+    with transaction.atomic(using=OTHER):
+        with pytest.raises(InvalidExecution, match=rf"out of '{OTHER}'.* using=…"):
+            services.execute("bake", using=OTHER)
+        Cake.objects.using(OTHER).create(name="saved")
+    assert Cake.objects.using(OTHER).exists()
+    assert f"keep executions out of '{OTHER}'" in caplog.text
     Cake.objects.create(name="here")
     assert stored() == ["here"]
 

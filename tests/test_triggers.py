@@ -33,6 +33,7 @@ from tests.bakery.models import (
 from .databases import EVERY_DATABASE
 from .declared import declaring
 from .elsewhere import PATIENCE, elsewhere, held_open, wait_for_a_lock
+from .routers import OTHER, two_databases
 
 every_database = pytest.mark.parametrize("alias", EVERY_DATABASE)
 SERVERS = EVERY_DATABASE[1:]
@@ -256,27 +257,27 @@ def test_a_sender_may_be_named_by_its_label():
     assert executions() == [{"name": "Sacher"}]
 
 
-@pytest.mark.django_db(databases=["default", "postgresql"])
+@two_databases
 def test_the_signals_database_is_where_it_is_stored():
     """Source and execution share a transaction, whatever the default database is."""
     on_saved_cakes(name_of)
     cake = Cake.objects.create(name="here")
-    cake.save(using="postgresql")
+    cake.save(using=OTHER)
     assert executions() == [{"name": "here"}]
-    assert executions("postgresql") == [{"name": "here"}]
+    assert executions(OTHER) == [{"name": "here"}]
 
 
-@pytest.mark.django_db(databases=["default", "postgresql"])
+@two_databases
 def test_a_trigger_may_name_another_database(settings, failures):
     """With ``using`` that one is asked for; a source elsewhere needs a router that admits it."""
     on_saved_cakes(name_of, using="default")
     cake = Cake(name="there")
-    cake.save(using="postgresql")
-    assert "lives in database 'postgresql'" in str(failures[0]["exception"])
+    cake.save(using=OTHER)
+    assert f"lives in database '{OTHER}'" in str(failures[0]["exception"])
     settings.DATABASE_ROUTERS = ["tests.routers.ExecutionsReferAnywhere"]
-    cake.save(using="postgresql")
+    cake.save(using=OTHER)
     assert executions() == [{"name": "there"}]
-    assert executions("postgresql") == []
+    assert executions(OTHER) == []
 
 
 # The data
@@ -772,20 +773,20 @@ def test_a_rollback_that_was_wanted_before_stays_wanted():
         assert transaction.get_rollback()
 
 
-@pytest.mark.django_db(transaction=True, databases=["default", "postgresql"])
+@two_databases
 def test_every_database_of_the_caller_is_left_usable(failures):
     """The function may fail on another database than its signal's, in a transaction there."""
 
     def fail(order, **kwargs):
         Ingredient.objects.create(name="undone")
-        bad_query("postgresql")
+        bad_query(OTHER)
 
     trigger(Ordered, sender=None, workflow="ship")(fail)
-    with transaction.atomic(), transaction.atomic(using="postgresql"):
+    with transaction.atomic(), transaction.atomic(using=OTHER):
         Ordered.send(sender="shop")
-        Cake.objects.using("postgresql").create()
+        Cake.objects.using(OTHER).create()
         assert not Ingredient.objects.exists()
-    assert Cake.objects.using("postgresql").exists()
+    assert Cake.objects.using(OTHER).exists()
     assert len(failures) == 1
 
 
