@@ -153,9 +153,10 @@ def store(executions: list[Execution], using: str) -> list[Execution]:
         The rows in the same order; where an idempotency key is taken, the row that has it.
     """
     keyed = any(execution.idempotency_key for execution in executions)
+    stored: list[Execution] = []
     for part in _parts(executions):
         outbox.insert(part, using=using, ignore_conflicts=keyed)
-    stored = outbox.by_key(executions, using=using) if keyed else executions
+        stored += outbox.by_key(part, using=using) if keyed else part
     own = {execution.pk for execution in executions}
     # By their keys: two calls under one idempotency key are one execution.
     new = list({each.pk: each for each in stored if each.pk in own}.values())
@@ -166,11 +167,12 @@ def store(executions: list[Execution], using: str) -> list[Execution]:
 
 
 def _parts(executions: list[Execution]) -> Iterator[list[Execution]]:
-    """Split rows whose data is too much for one statement."""
+    """Split rows that are too many, or whose data is too much, for one statement."""
     start = size = 0
     for number, execution in enumerate(executions if len(executions) > 1 else ()):
         own = len(json.dumps(execution.execution_data))
-        if size + own > LARGEST_INSERT and number > start:
+        full = number - start == outbox.BATCH or size + own > LARGEST_INSERT
+        if full and number > start:
             yield executions[start:number]
             start, size = number, 0
         size += own

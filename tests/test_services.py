@@ -300,6 +300,19 @@ def test_execute_many_takes_keyed_calls_too(alias, heard):
     assert sorted(heard) == sorted(("execution_queued", row.pk, "", "") for row in rows[:2])
 
 
+@pytest.mark.parametrize("alias", EVERY_DATABASE)
+def test_keyed_calls_are_two_statements_for_a_thousand(alias):
+    """However many keys there are, no statement names more of them than a database takes."""
+    count = 2 * outbox.BATCH + 1
+    calls = [{"workflow": "bake", "idempotency_key": f"k{n}", "using": alias} for n in range(count)]
+    for _ in range(2):
+        with transaction.atomic(using=alias), statements(alias) as captured:
+            rows = services.execute_many(calls)
+        assert begun(captured) == ["INSERT", "SELECT"] * 3
+        assert [row.idempotency_key for row in rows] == [f"k{n}" for n in range(count)]
+    assert Execution.objects.using(alias).count() == count
+
+
 @two_databases
 def test_execute_many_serves_several_databases():
     """Each call goes into its source's database, and the order of the calls is kept."""
