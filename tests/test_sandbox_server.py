@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -38,11 +39,14 @@ def wire(sandbox):
     def send(*parts):
         with socket.create_connection((host, int(port)), timeout=10) as connection:
             received = b""
-            for part in parts:
-                connection.sendall(part)
-            connection.shutdown(socket.SHUT_WR)
-            while more := connection.recv(65_536):
-                received += more
+            # The sandbox may hang up before it has been sent everything.
+            with suppress(OSError):
+                for part in parts:
+                    connection.sendall(part)
+                connection.shutdown(socket.SHUT_WR)
+            with suppress(ConnectionResetError):
+                while more := connection.recv(65_536):
+                    received += more
             return received
 
     return send
