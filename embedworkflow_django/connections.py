@@ -32,7 +32,8 @@ def client(alias: str = conf.DEFAULT_ACCOUNT) -> Client:
     if known is not None and known[0] == account:
         return known[1]
     with _lock:
-        _clients[alias] = account, made = account, _make(account)
+        made = _make(account)
+        _clients[alias] = account, made
     return made
 
 

@@ -1,5 +1,7 @@
-"""Dispatchers: what a commit wakes. The row is the truth and the claim is the lock, so a lost
-wake-up costs latency and never an execution.
+"""Dispatchers: what a commit wakes.
+
+The row is the truth and the claim is the lock, so a lost wake-up costs latency and never an
+execution.
 """
 
 from __future__ import annotations
