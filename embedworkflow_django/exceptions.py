@@ -40,7 +40,6 @@ Whoever handles an ``APIError`` asks its four flags and needs no status code:
 The docstring of a class is its message where the API gave none.
 """
 
-
 # ruff: noqa: N818 -- an error is called by what happened.
 from __future__ import annotations
 
