@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,15 @@ def pytest_report_header(config):
         f"{kind}: {databases.silence(kind) or f'takes part as {databases.alias_of(kind)!r}'}"
         for kind in databases.KINDS
     ]
+
+
+@pytest.fixture
+def no_collector():
+    """Let no finalizer run, and fail, in the depth of a recursion."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture

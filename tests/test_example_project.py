@@ -105,6 +105,7 @@ def shop(tmp_path_factory):
     """A demo in which one order is placed and then no other one, shared by tests."""
     database = tmp_path_factory.mktemp("example") / "shop.sqlite3"
     demo = Demo(database, "--orders", "1", "--every", "3600", *FAST)
+    demo.read_until(r"placed +order 1\b")
     yield demo
     code, errors = demo.end()
     assert 0 == code

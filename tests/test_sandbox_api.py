@@ -665,6 +665,7 @@ def test_a_form_is_read_as_rails_reads_it(sandbox, call):
     assert {"order": {"id": "7"}, "tags": ["a", "b"]} == answer.json()["execution_data"]
 
 
+@pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize(
     ("body", "kind"),
     [

@@ -333,6 +333,7 @@ def test_each_status_becomes_its_class(server, make, status, kind):
     assert json.loads(error.body) == {"error": "words"}
 
 
+@pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize(
     ("body", "words"),
     [
@@ -639,6 +640,7 @@ def encoded(content, encoding):
     return wire.answer(201, content, Content_Encoding=encoding)
 
 
+@pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize(
     ("plan", "words"),
     [
