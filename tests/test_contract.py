@@ -277,7 +277,7 @@ def test_each_fault_becomes_its_error(sandbox, fault, kind):
     sandbox.faults.add(fault, **({"seconds": 0.6} if fault == "latency" else {}))
     # Only what is waited for in vain is waited for briefly.
     patience = 0.3 if kind is exceptions.AnswerLost else 10.0
-    with connect(sandbox, timeout=patience, max_answer_size=100_000) as client:
+    with connect(sandbox, timeout=(patience, patience), max_answer_size=100_000) as client:
         error = failure(client.execute_workflow, "welcome", id_type="key")
 
     assert type(error) is kind
