@@ -301,7 +301,7 @@ def test_a_missing_key_pauses_like_a_refused_one(river, caplog):
 
 @pytest.mark.parametrize("alias", EVERY_DATABASE)
 def test_an_answer_with_another_rows_id_harms_neither(settings, alias):
-    """Two rows never share a remote id: the second is refused and says so; the first is unharmed."""
+    """Two rows never share a remote id: the second is refused and says so; the first stays."""
     with open_river(settings, alias) as river:
         first = river.execute()
         river.work()

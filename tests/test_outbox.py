@@ -178,7 +178,7 @@ def test_next_due_is_the_earliest(alias):
 
 @every_database
 def test_settle_writes_every_kind_of_column(alias):
-    """Texts, numbers, times, JSON and NULL arrive as they were; different rows get different ones."""
+    """Texts, numbers, times, JSON and NULL arrive as they were, each row's in its row."""
     rows = make(alias, 3)
     claim(alias)
     now = timezone.now()
@@ -221,7 +221,7 @@ def test_settle_takes_one_statement_for_each_set_of_columns(alias):
 
 @every_database
 def test_settle_writes_nothing_of_rows_that_are_lost(alias):
-    """A worker that has lost its lease writes neither the row nor its event; the others are kept."""
+    """A worker that has lost its lease writes neither row nor event; the others are kept."""
     kept, lost = make(alias, 2)
     claim(alias)
     Execution.objects.using(alias).filter(pk=lost.pk).update(claim="b" * 32)
