@@ -238,7 +238,7 @@ def _savepoint_on_demand(connection: BaseDatabaseWrapper) -> Iterator[None]:
         with connection.execute_wrapper(begin):
             yield
         if connection.needs_rollback and not broken:
-            raise TransactionManagementError(_SWALLOWED)  # noqa: TRY301 - undone below
+            raise TransactionManagementError(_SWALLOWED)
         if savepoints:
             # Fails, too, where a caught error has aborted PostgreSQL's transaction.
             connection.savepoint_commit(savepoints[0])
