@@ -149,7 +149,8 @@ def not_sent(claimed: Claimed, now: datetime, *, reason: str = "") -> Change:
         reason: Why it was not sent, for the row's ``last_error``; empty keeps what is there.
     """
     row = claimed.execution
-    values: dict[str, Any] = {"claim": "", "due_at": min(claimed.was_due_at, now)}
+    # Due since it was asked for, so that it comes before what is younger.
+    values: dict[str, Any] = {"claim": "", "due_at": min(row.run_at or row.created_at, now)}
     if claimed.first_send:
         values["sent_at"] = None
     if reason:

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db import connections, models, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import Case, F, Value, When
 from django.db.models.constants import OnConflict
 
 from .models import Execution, ExecutionEvent, Status
@@ -52,14 +52,12 @@ class Claimed:
     Args:
         execution: The row as it was claimed.
         using: The database that it lives in.
-        was_due_at: When it had become due.
         first_send: Whether no delivery may have been received before this claim.
         expires: When the lease ends, on this process's monotonic clock, in seconds.
     """
 
     execution: Execution
     using: str
-    was_due_at: datetime
     first_send: bool
     expires: float
 
@@ -196,52 +194,34 @@ def claim(
         due = due.filter(account=account)
     if ids is not None:
         due = due.filter(pk__in=ids)
-    due = due.order_by("due_at")
-    until = now + lease
-    if connections[using].features.has_select_for_update_skip_locked:
-        with transaction.atomic(using=using):
-            rows = list(due.select_for_update(skip_locked=True)[:limit])
-            if rows:
-                _lease(
-                    Execution.objects.using(using).filter(pk__in=[r.pk for r in rows]),
-                    token,
-                    now,
-                    until,
-                )
-        return [
-            _claimed(row, using, row.sent_at is None, expires, now, until, token) for row in rows
-        ]
-    if not _lease(
-        Execution.objects.using(using).filter(pk__in=due.values("pk")[:limit]), token, now, until
-    ):
-        return []
-    rows = list(Execution.objects.using(using).filter(due_at=until, claim=token).order_by("pk"))
-    return [_claimed(row, using, row.sent_at == now, expires, now, until, token) for row in rows]
-
-
-def _lease(rows: models.QuerySet[Execution], token: str, now: datetime, until: datetime) -> int:
-    # A queued row's delivery may be received from now on, also if this process dies.
-    first_send = When(Q(status=Status.QUEUED, sent_at__isnull=True), then=Value(now))
-    return rows.update(claim=token, due_at=until, sent_at=Case(first_send, default=F("sent_at")))
-
-
-def _claimed(
-    row: Execution,
-    using: str,
-    first_send: bool,
-    expires: float,
-    now: datetime,
-    until: datetime,
-    token: str,
-) -> Claimed:
-    first_send = first_send and row.status == Status.QUEUED
-    was_due_at = row.due_at if row.due_at is not None and row.due_at != until else now
-    row.due_at, row.claim = until, token
-    if first_send:
-        row.sent_at = now
-    return Claimed(
-        execution=row, using=using, was_due_at=was_due_at, first_send=first_send, expires=expires
-    )
+    chosen: Any = due.order_by("due_at").values_list("pk", flat=True)
+    until, table = now + lease, Execution.objects.using(using)
+    with transaction.atomic(using=using):
+        if connections[using].features.has_select_for_update_skip_locked:
+            chosen = list(chosen.select_for_update(skip_locked=True)[:limit])
+        else:
+            # One UPDATE that chooses for itself: nothing is read before the lock is held.
+            chosen = chosen[:limit]
+        if chosen == [] or not table.filter(pk__in=chosen).update(
+            claim=token,
+            due_at=until,
+            # A queued row's delivery may be received from now on, also if this process dies.
+            sent_at=Case(
+                When(status=Status.QUEUED, sent_at__isnull=True, then=Value(now)),
+                default=F("sent_at"),
+            ),
+        ):
+            return []
+        rows = list(table.filter(claim=token, due_at=until))
+    return [
+        Claimed(
+            execution=row,
+            using=using,
+            first_send=row.status == Status.QUEUED and row.sent_at == now,
+            expires=expires,
+        )
+        for row in rows
+    ]
 
 
 # Settle

@@ -422,7 +422,8 @@ class Worker:
         change.apply()
         self.counts[change.outcome] += 1
         row = change.execution
-        logger.info(
+        logger.log(
+            logging.DEBUG if change.outcome == "unchanged" else logging.INFO,
             "Execution %s of workflow %s: %s.",
             row.pk,
             row.workflow,

@@ -1,0 +1,234 @@
+"""Dispatchers: what a commit wakes, in processes that end, fork, and never look back."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from django.core.signals import request_started
+from django.db import connection, transaction
+from django.test import Client
+
+from embedworkflow_django import conf, dispatchers, services
+from embedworkflow_django.models import Execution, Status
+
+from . import programs
+from .databases import EVERY_DATABASE
+from .river import open_river
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def db_alias():
+    """The database of this file's tests, unless a test names others."""
+    return "default"
+
+
+@pytest.fixture
+def configuration(river):
+    """The settings of a program that uses the thread dispatcher."""
+    return {
+        "SECRET_KEY": river.sandbox.secret_key,
+        "BASE_URL": river.sandbox.base_url,
+        "DISPATCHER": "thread",
+        "TIMEOUT": [1, 2],
+        "POLL": [60, 60, 3600],
+    }
+
+
+@pytest.mark.parametrize("alias", EVERY_DATABASE)
+def test_immediate_delivers_in_the_commit_hook(settings, alias):
+    """This transaction's rows only, and not before it commits."""
+    with open_river(settings, alias) as river:
+        other = river.execute()
+        river.configure(DISPATCHER="immediate")
+        with transaction.atomic(using=alias):
+            first = river.execute()
+            assert [] == river.executed
+
+        assert (Status.RUNNING, Status.QUEUED) == (river.row(first).status, river.row(other).status)
+
+
+def test_immediate_asks_when_refreshed(river):
+    """A verb's own row is worked on as well."""
+    river.configure(DISPATCHER="immediate")
+    row = river.execute()
+    river.sandbox.advance(7200)
+    services.refresh(row)
+
+    assert Status.COMPLETED == river.row().status
+
+
+def test_a_failing_dispatcher_does_not_reach_the_caller(river, caplog):
+    """The row is committed; who will wake up will find it."""
+    river.execute()
+    river.configure(DISPATCHER="nobody")
+    river.execute()
+
+    assert 2 == Execution.objects.count()
+    assert "nobody" in caplog.text
+
+
+def test_worker_wakes_nobody(river):
+    """Only the worker command does the work."""
+    threads = threading.active_count()
+    river.execute()
+
+    assert (threads, []) == (threading.active_count(), river.executed)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("thraed", "Did you mean 'thread'?"),
+        ("nobody", "Known: immediate, thread, worker."),
+        ("nowhere.Dispatcher", "nowhere"),
+        ("embedworkflow_django.conf.Account", "no subclass"),
+        ("embedworkflow_django.conf.SETTING", "no subclass"),
+    ],
+)
+def test_an_unknown_dispatcher_is_named(name, words):
+    """With the way out."""
+    with pytest.raises(conf.ConfigurationError, match=name) as caught:
+        dispatchers.dispatcher_class(name)
+
+    assert words in str(caught.value)
+
+
+def test_a_dotted_path_is_a_dispatcher(river, settings):
+    """A project may bring its own."""
+    river.configure(DISPATCHER="tests.test_dispatchers.Remembering")
+    with transaction.atomic():
+        row = river.execute()
+        assert [] == Remembering.woken
+    Client().get("/nowhere/")
+
+    assert [("default", [row.pk]), "request"] == Remembering.woken
+
+
+class Remembering(dispatchers.Dispatcher):
+    """Remembers what it was told."""
+
+    woken: list = []
+
+    def wake(self, using, ids):
+        self.woken.append((using, list(ids)))
+
+    def request(self):
+        self.woken.append("request")
+
+
+def test_a_dispatcher_has_to_wake_somebody():
+    """The base class is no dispatcher."""
+    with pytest.raises(NotImplementedError):
+        dispatchers.Dispatcher().wake("default", [])
+
+
+def test_a_script_with_one_save_delivers_before_it_ends(river, configuration):
+    """A short-lived process goes on for a moment."""
+    programs.run('services.execute("bake")', configuration=configuration)
+
+    assert Status.RUNNING == river.row().status
+    assert "" == river.row().claim
+
+
+def test_a_script_does_not_wait_for_ever(river, configuration):
+    """What cannot be delivered in a moment is left to others, and the process ends."""
+    river.sandbox.faults.add("latency", seconds=0.4, times=None)
+    began = time.monotonic()
+    programs.run(
+        'services.execute_many([{"workflow": "bake"}] * 100)',
+        configuration=configuration | {"CONCURRENCY": 2},
+    )
+
+    assert time.monotonic() - began < 20
+    delivered = river.rows().filter(status=Status.RUNNING).count()
+    assert 0 < delivered < 100
+    # At most what was in flight keeps its lease.
+    assert river.rows().queued().exclude(claim="").count() <= 2
+
+
+def test_a_fork_after_the_first_commit_delivers(river, configuration):
+    """A child has none of its parent's threads, and makes its own."""
+    connection.close()
+    programs.run(
+        """
+        import time
+        services.execute("bake", {"who": "parent"})
+        while Execution.objects.queued().exists(): time.sleep(0.01)
+        connection.close()
+        child = os.fork()
+        services.execute("bake", {"who": "child" if child == 0 else "parent again"})
+        if child == 0:
+            while Execution.objects.queued().filter(execution_data__who="child").exists():
+                time.sleep(0.01)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        """,
+        configuration=configuration,
+    )
+
+    assert 3 == river.rows().filter(status=Status.RUNNING).count()
+    assert 3 == len(river.executed)
+
+
+def test_a_request_starts_the_worker(river, configuration):
+    """What an earlier process left goes on without a commit in this one."""
+    river.execute()
+    programs.run(
+        """
+        import time
+        from django.core.signals import request_started
+        request_started.send(None)
+        while Execution.objects.queued().exists(): time.sleep(0.01)
+        """,
+        configuration=configuration,
+    )
+
+    assert Status.RUNNING == river.row().status
+
+
+def test_the_thread_is_started_once(river, configuration):
+    """However many commits and requests there are."""
+    printed = programs.run(
+        """
+        import threading
+        from django.core.signals import request_started
+        for _ in range(20):
+            services.execute("bake")
+            request_started.send(None)
+        print([t.name for t in threading.enumerate()].count("embedworkflow-worker"))
+        """,
+        configuration=configuration,
+    )
+
+    assert "1" == printed.strip()
+    assert 20 == river.rows().filter(status=Status.RUNNING).count()
+
+
+def test_a_thread_that_has_died_is_replaced(river, configuration):
+    """A worker that cannot even begin is logged, and the next commit tries anew."""
+    programs.run(
+        """
+        settings.EMBEDWORKFLOW["CONCURRENCY"] = 2
+        services.execute("bake")
+        import time
+        from embedworkflow_django import dispatchers
+        running = dispatchers.current()
+        while Execution.objects.queued().exists(): time.sleep(0.01)
+        running._worker.stop()
+        running._thread.join(10)
+        services.execute("bake")
+        while Execution.objects.queued().exists(): time.sleep(0.01)
+        """,
+        configuration=configuration,
+    )
+
+    assert 2 == river.rows().filter(status=Status.RUNNING).count()
+
+
+def test_request_started_is_heard():
+    """The receiver is connected when the app is ready."""
+    assert request_started.has_listeners()

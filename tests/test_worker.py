@@ -1,0 +1,456 @@
+"""The worker: its loop, its leases, its threads, and what goes wrong around them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from embedworkflow_django import services, signals
+from embedworkflow_django.models import Execution, Status
+from embedworkflow_django.worker import Worker
+
+from .databases import EVERY_DATABASE, alias_of
+from .river import open_river
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def db_alias():
+    """The database of this file's tests, unless a test names others."""
+    return "default"
+
+
+def wait_until(condition, timeout=20):
+    """Wait until something holds, or fail."""
+    ends = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("alias", EVERY_DATABASE)
+def test_the_loop_takes_an_execution_from_queued_to_completed(settings, alias, heard):
+    """On every database: delivered, asked after, mirrored, announced in order, once each."""
+    with open_river(settings, alias) as river:
+        river.configure(POLL=(0.05, 0.1, 3600))
+        heard.connect("execution_dispatched", "execution_status_changed", "execution_finished")
+        with river.running(interval=0.1):
+            execution = river.execute()
+            wait_until(lambda: river.row().status == Status.RUNNING)
+            river.sandbox.advance(7200)
+            heard.wait_for(4)
+            wait_until(lambda: river.row().announced_at)
+
+        row = river.row(execution)
+        assert (Status.COMPLETED, None, "") == (row.status, row.due_at, row.claim)
+        assert [
+            ("execution_dispatched", execution.pk, {}),
+            ("execution_status_changed", execution.pk, {"before": "queued", "after": "running"}),
+            ("execution_status_changed", execution.pk, {"before": "running", "after": "completed"}),
+            ("execution_finished", execution.pk, {}),
+        ] == heard.said
+
+
+def test_a_wake_up_is_heard_at_once(river):
+    """Between two looks a commit need not wait for the next one."""
+    with river.running(interval=60) as worker:
+        time.sleep(0.2)
+        river.execute()
+        worker.wake()
+        wait_until(lambda: river.executed, timeout=5)
+
+
+def test_an_idle_loop_asks_the_database_about_once_a_second(river):
+    """One statement for each look, no matter what is finished."""
+    statements = []
+
+    def count(execute, sql, params, many, context):
+        statements.append(sql)
+        return execute(sql, params, many, context)
+
+    worker = Worker(aliases=["default"], interval=0.2)
+
+    def run():
+        try:
+            with connection.execute_wrapper(count):
+                worker.run()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    time.sleep(1.1)
+    worker.stop()
+    thread.join(10)
+
+    # The first look claims; then one statement for each interval.
+    assert 4 <= len(statements) <= 10
+    assert {"SELECT"} == {sql.split()[0] for sql in statements[3:]}
+
+
+def test_many_are_delivered_in_few_statements(river):
+    """Claims and results are written together."""
+    services.execute_many([{"workflow": "bake"}] * 300)
+
+    with CaptureQueriesContext(connection) as captured:
+        worker = river.work(concurrency=8)
+
+    assert 300 == worker.counts["delivered"]
+    assert 300 * 0.2 > len(captured)
+    assert 300 == river.rows().filter(status=Status.RUNNING).count()
+
+
+def test_no_transaction_is_open_during_a_call(river):
+    """While the API takes its time, the worker's connection is idle."""
+    fault = river.sandbox.faults.add("slow", seconds=5, until=threading.Event())
+    river.execute()
+    worker = Worker(aliases=["default"])
+    seen = []
+
+    def run():
+        try:
+            worker.run_until_idle()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert fault.met.wait(10)
+    # Another writer of an SQLite database would be kept waiting by an open transaction.
+    river.execute()
+    seen.append(Execution.objects.count())
+    fault.until.set()
+    thread.join(10)
+
+    assert [2] == seen
+
+
+def test_an_answer_after_the_lease_is_lost(river):
+    """A row that was taken over meanwhile is the other's to write."""
+    fault = river.sandbox.faults.add("slow", seconds=5, until=threading.Event())
+    river.execute()
+    worker = Worker(aliases=["default"])
+
+    def run():
+        try:
+            worker.run_until_idle()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert fault.met.wait(10)
+    Execution.objects.update(claim="another's", status=Status.CANCELED)
+    fault.until.set()
+    thread.join(10)
+
+    assert (Status.CANCELED, "another's", None) == (
+        river.row().status,
+        river.row().claim,
+        river.row().remote_id,
+    )
+    assert 1 == worker.counts["claim lost"]
+
+
+def test_stop_finishes_what_is_in_flight_and_gives_back_the_rest(river):
+    """A graceful end loses no answer, and leaves no lease on what has not begun."""
+    fault = river.sandbox.faults.add("slow", seconds=5, until=threading.Event())
+    first = river.execute()
+    with river.running(concurrency=1) as worker:
+        assert fault.met.wait(10)
+        # A pace at which more is claimed ahead than one thread can begin.
+        worker._pace = 100
+        others = [river.execute() for _ in range(5)]
+        worker.wake()
+        wait_until(lambda: river.rows().exclude(claim="").count() == 6)
+        worker.stop()
+        time.sleep(0.1)
+        fault.until.set()
+
+    assert Status.RUNNING == river.row(first).status
+    for row in map(river.row, others):
+        assert (Status.QUEUED, "", None, 0) == (row.status, row.claim, row.sent_at, row.attempts)
+        assert row.due_at <= timezone.now()
+    assert 1 == len(river.executed)
+
+
+def test_a_second_stop_leaves_what_is_in_flight(river):
+    """It does not wait; the row's lease brings it to the next worker."""
+    fault = river.sandbox.faults.add("slow", seconds=5, until=threading.Event())
+    river.execute()
+    with river.running() as worker:
+        assert fault.met.wait(10)
+        began = time.monotonic()
+        worker.stop(now=True)
+    took = time.monotonic() - began
+    fault.until.set()
+
+    row = river.row()
+    assert took < 2
+    assert (Status.QUEUED, worker.token) == (row.status, row.claim)
+
+
+def test_run_until_idle_ends_with_its_timeout(river):
+    """What has not begun by then is given back."""
+    river.sandbox.faults.add("latency", seconds=0.3, times=None)
+    services.execute_many([{"workflow": "bake"}] * 20)
+    Worker(aliases=["default"], concurrency=1).run_until_idle(timeout=0.5)
+
+    assert 0 < river.rows().filter(status=Status.RUNNING).count() < 20
+    assert not river.rows().exclude(claim="").exists()
+
+
+def test_a_slow_receiver_delays_no_delivery(river):
+    """Receivers run on a thread of their own."""
+    release, heard = threading.Event(), threading.Event()
+
+    def slow(execution, **kwargs):
+        heard.set()
+        release.wait(20)
+
+    signals.execution_dispatched.connect(slow)
+    try:
+        with river.running(interval=0.1):
+            river.execute()
+            assert heard.wait(10)
+            second = river.execute()
+            wait_until(lambda: river.row(second).status == Status.RUNNING)
+            release.set()
+    finally:
+        signals.execution_dispatched.disconnect(slow)
+
+
+def test_a_slow_receiver_keeps_its_lease(river):
+    """While the end is being announced, no other worker announces it."""
+    river.configure(LEASE=1.5, TIMEOUT=(0.3, 0.3))
+    release, calls = threading.Event(), []
+
+    def slow(execution, **kwargs):
+        calls.append(execution.pk)
+        release.wait(20)
+
+    river.execute(workflow="nope")
+    signals.execution_finished.connect(slow)
+    try:
+        with river.running(interval=0.1):
+            wait_until(lambda: calls)
+            with river.running(interval=0.1):
+                time.sleep(2.5)
+            release.set()
+            wait_until(lambda: river.row().announced_at)
+    finally:
+        signals.execution_finished.disconnect(slow)
+
+    assert 1 == len(calls)
+    assert None is river.row().due_at
+
+
+def test_a_receiver_that_raises_is_logged_and_hurts_nobody(river, caplog):
+    """The row is announced all the same, and its neighbours."""
+
+    def broken(execution, **kwargs):
+        raise RuntimeError("a receiver's bug")
+
+    signals.execution_finished.connect(broken)
+    try:
+        first, second = river.execute(workflow="nope"), river.execute(workflow="nope")
+        river.work()
+    finally:
+        signals.execution_finished.disconnect(broken)
+
+    assert "a receiver's bug" in caplog.text
+    assert river.row(first).announced_at
+    assert river.row(second).announced_at
+
+
+@pytest.mark.parametrize("alias", EVERY_DATABASE)
+def test_an_end_that_a_dead_worker_left_is_announced(settings, alias, heard):
+    """A final row stays due until its receivers have run."""
+    with open_river(settings, alias) as river:
+        river.execute(workflow="nope")
+        river.work()
+        now = timezone.now()
+        river.rows().update(announced_at=None, due_at=now, claim="a dead worker's")
+        heard.connect("execution_finished", "execution_status_changed")
+        river.work()
+
+        assert ["execution_finished"] == heard.names()
+        assert (None, "") == (river.row().due_at, river.row().claim)
+        assert river.row().announced_at >= now
+        assert 1 == len(river.executed)
+
+
+def test_a_canceled_execution_is_announced_by_the_worker(river, heard):
+    """Cancelling is the caller's; the end is announced like any other."""
+    heard.connect("execution_finished")
+    services.cancel(river.execute())
+    assert [] == heard.said
+    river.work()
+
+    assert ["execution_finished"] == heard.names()
+    assert [] == river.executed
+
+
+def test_an_account_that_is_let_in_again_goes_on(river, caplog):
+    """One probe finds out; then all its rows go."""
+    river.sandbox.faults.add(429, retry_after="0.3")
+    rows = [river.execute() for _ in range(4)]
+    with caplog.at_level(logging.INFO, "embedworkflow_django"), river.running(concurrency=1):
+        wait_until(
+            lambda: river.rows().filter(pk__in=[r.pk for r in rows], status="running").count() == 4
+        )
+
+    assert "is paused" in caplog.text
+    assert "goes on" in caplog.text
+
+
+def test_a_paused_account_holds_up_no_other(river):
+    """Its neighbours' rows are delivered meanwhile."""
+    other = river.sandbox.add_account("other", "sk_test_of_the_other")
+    river.sandbox.add_workflow("bake", account=other)
+    river.configure(ACCOUNTS={"other": {"SECRET_KEY": "sk_test_of_the_other"}})
+    river.sandbox.faults.add(401, account="default", times=None)
+    refused = [river.execute() for _ in range(5)]
+    fine = [river.execute(account="other") for _ in range(5)]
+    river.work(concurrency=2)
+
+    assert {Status.QUEUED} == {river.row(row).status for row in refused}
+    assert {Status.QUEUED} != {river.row(row).status for row in fine}
+
+
+def test_run_inline_needs_no_thread(river, heard):
+    """All of it in the caller's thread, announcements included."""
+    heard.connect()
+    river.execute(workflow="nope")
+    done = Worker(aliases=["default"]).run_inline("default")
+
+    assert 1 == done
+    assert not [t.name for t in threading.enumerate() if t.name.startswith("embedworkflow-")]
+    assert "execution_finished" == heard.names()[-1]
+    assert river.row().announced_at
+
+
+def test_run_inline_announces_what_was_final(river, heard):
+    """A row whose end is still to be announced is no call."""
+    river.execute(workflow="nope")
+    river.work()
+    river.rows().update(announced_at=None, due_at=timezone.now())
+    heard.connect("execution_finished")
+    Worker(aliases=["default"]).run_inline("default", [river.row().pk])
+
+    assert ["execution_finished"] == heard.names()
+    assert None is river.row().due_at
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_a_database_that_goes_away_during_a_call_loses_no_answer(settings, kind, request):
+    """The worker reconnects, and writes the answer while its lease lasts."""
+    alias = alias_of(kind)
+    if alias not in connections:
+        pytest.skip(f"{kind} does not answer")
+    with open_river(settings, alias) as river:
+        fault = river.sandbox.faults.add("slow", seconds=5, until=threading.Event())
+        river.execute()
+        with river.running(interval=0.1):
+            assert fault.met.wait(10)
+            _disconnect_others(alias)
+            fault.until.set()
+            wait_until(lambda: river.row().status == Status.RUNNING)
+
+        assert 1 == len(river.executed)
+
+
+def _disconnect_others(alias):
+    """Have the server end every other connection to the test database."""
+    with connections[alias].cursor() as cursor:
+        if connections[alias].vendor == "postgresql":
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            return
+        cursor.execute(
+            "SELECT id FROM information_schema.processlist "
+            "WHERE db = database() AND id <> connection_id()"
+        )
+        for (number,) in cursor.fetchall():
+            cursor.execute(f"KILL {number}")
+
+
+def test_an_answer_that_cannot_be_written_in_time_is_left_to_the_lease(river, caplog):
+    """When the database stays away, the next worker sends again under the same key."""
+    river.configure(LEASE=0.6, TIMEOUT=(0.1, 0.2))
+    fault = river.sandbox.faults.add("slow", seconds=0.1)
+    row = river.execute()
+    with connection.cursor() as cursor, river.running(interval=0.1):
+        assert fault.met.wait(10)
+        cursor.execute("ALTER TABLE embedworkflow_execution RENAME TO away")
+        wait_until(lambda: "left to its lease" in caplog.text)
+        cursor.execute("ALTER TABLE away RENAME TO embedworkflow_execution")
+        wait_until(lambda: Execution.objects.get(pk=row.pk).status == Status.RUNNING)
+
+    assert {str(row.pk)} == {call.idempotency_key for call in river.executed}
+    assert 1 == len(river.sandbox.executions)
+    assert "Database 'default' failed" in caplog.text
+
+
+def test_hold_claims_nothing_ahead(river):
+    """A claim says that a POST may have been received, so only what can be sent at once is."""
+    river.configure(ON_LOST_ANSWER="hold")
+    fault = river.sandbox.faults.add("slow", seconds=5, until=threading.Event())
+    services.execute_many([{"workflow": "bake"}] * 10)
+    with river.running(concurrency=2) as worker:
+        worker._pace = 1000
+        assert fault.met.wait(10)
+        wait_until(lambda: len(river.executed) > 5)
+        assert river.rows().exclude(claim="").count() <= 2
+        fault.until.set()
+
+
+def test_a_claim_of_what_is_in_hand_prolongs_it(river):
+    """A worker that outlives its own lease sends nothing twice."""
+    river.configure(LEASE=2, TIMEOUT=(0.5, 10))
+    fault = river.sandbox.faults.add("slow", seconds=5, until=threading.Event())
+    river.execute()
+    with river.running(interval=0.1):
+        assert fault.met.wait(10)
+        lease = river.row().due_at
+        wait_until(lambda: river.row().due_at > lease)
+        fault.until.set()
+        wait_until(lambda: river.row().status == Status.RUNNING)
+
+    assert 1 == len(river.executed)
+
+
+def test_what_came_too_late_to_the_front_is_not_sent(river):
+    """A call that would outlive its lease is given back instead."""
+    river.configure(LEASE=1, TIMEOUT=(1, 10))
+    river.sandbox.faults.add("latency", seconds=0.7)
+    first, second = river.execute(), river.execute()
+    worker = Worker(aliases=["default"], concurrency=1)
+    worker._pace = 100
+    worker.run_until_idle()
+
+    assert {Status.RUNNING} == {river.row(first).status, river.row(second).status}
+    assert 1 <= worker.counts["given back"]
+
+
+def test_clocks_that_jump_back_lose_nothing(river):
+    """A row that is due in the far future by another machine's clock is still there."""
+    river.execute()
+    river.rows().update(due_at=timezone.now() + timedelta(minutes=5))
+    river.work()
+    assert [] == river.executed
+    services.refresh(river.row())
+    river.work()
+
+    assert Status.RUNNING == river.row().status
