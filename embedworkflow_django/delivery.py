@@ -35,7 +35,7 @@ def backoff(failures: int, retry_after: float | None) -> timedelta:
         failures: How many tries have failed in a row, at least one.
         retry_after: The seconds that the API asked for; the jitter comes on top of them.
     """
-    ceiling = min(BACKOFF_CAP, BACKOFF * 2 ** min(failures, _LARGEST_EXPONENT))
+    ceiling = min(BACKOFF_CAP, BACKOFF * (1 << min(failures, _LARGEST_EXPONENT)))
     return timedelta(seconds=retry_after or 0) + ceiling * random.random()  # noqa: S311 - no secret
 
 

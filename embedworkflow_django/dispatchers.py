@@ -45,6 +45,9 @@ class Dispatcher:
     def request(self) -> None:
         """Take note that a request has begun."""
 
+    def close(self) -> None:
+        """End what runs in this process, if anything does."""
+
 
 class WorkerDispatcher(Dispatcher):
     """Wakes nobody: ``manage.py embedworkflow_worker`` looks by itself."""
@@ -75,46 +78,44 @@ class ThreadDispatcher(Dispatcher):
     def _forget(self) -> None:
         # A child of a fork has none of its parent's threads, and makes its own.
         self._lock = threading.Lock()
-        self._worker: Worker | None = None
-        self._thread: threading.Thread | None = None
+        self._thread: _WorkerThread | None = None
 
     def wake(self, using: str, ids: Collection[uuid.UUID]) -> None:
         """Wake the worker, or start it."""
-        self._running().wake()
+        self._running().worker.wake()
 
     def request(self) -> None:
         """Start the worker, so that what an earlier process left goes on."""
         self._running()
 
-    def _running(self) -> Worker:
-        worker, thread = self._worker, self._thread
-        if worker is not None and thread is not None and thread.is_alive():
-            return worker
+    def _running(self) -> _WorkerThread:
         with self._lock:
-            if self._worker is None or self._thread is None or not self._thread.is_alive():
-                self._worker = Worker()
-                self._thread = threading.Thread(
-                    target=_run, args=(self._worker,), name="embedworkflow-worker", daemon=True
-                )
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = _WorkerThread()
                 self._thread.start()
-            return self._worker
+            return self._thread
 
     def close(self) -> None:
         """Deliver for a moment what is queued; leave the rest, and what runs, to others."""
-        worker, thread = self._worker, self._thread
-        if worker is None or thread is None or not thread.is_alive():
-            return
-        worker.stop_when_delivered(timeout=self.farewell)
-        thread.join(self.farewell + 1)
+        if self._thread is not None and self._thread.is_alive():
+            self._thread.worker.stop_when_delivered(timeout=self.farewell)
+            self._thread.join(self.farewell + 1)
 
 
-def _run(worker: Worker) -> None:
-    try:
-        worker.run()
-    except Exception:
-        logger.exception("The worker thread has ended; the next commit or request starts another.")
-    finally:
-        connections.close_all()
+class _WorkerThread(threading.Thread):
+    """A worker of this process, and what it leaves behind."""
+
+    def __init__(self) -> None:
+        super().__init__(name="embedworkflow-worker", daemon=True)
+        self.worker = Worker()
+
+    def run(self) -> None:
+        try:
+            self.worker.run()
+        except Exception:
+            logger.exception("The worker has ended; the next commit or request starts another.")
+        finally:
+            connections.close_all()
 
 
 def dispatcher_class(name: str) -> type[Dispatcher]:

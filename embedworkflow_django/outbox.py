@@ -74,7 +74,9 @@ def databases() -> list[str]:
 def _insert_parts(vendor: str, ignore: bool) -> tuple[str, str, str]:
     """Return the statement's head, the placeholders of one row, and its tail."""
     connection = next(c for c in connections.all() if c.vendor == vendor)
-    fields = [f for f in Execution._meta.concrete_fields if f.name in ASKED or not f.null]
+    fields: list[Any] = [
+        f for f in Execution._meta.concrete_fields if f.name in ASKED or not f.null
+    ]
     quote = connection.ops.quote_name
     constants = (_constant(f) for f in fields)
     conflict = OnConflict.IGNORE if ignore else None
@@ -131,7 +133,8 @@ def by_key(rows: Sequence[Execution], *, using: str) -> list[Execution]:
     found = _by_account_and_key(having)
     if any(row.idempotency_key and _account_and_key(row) not in found for row in rows):
         # A snapshot that is older than the other transaction's commit: a lock reads past it.
-        found |= _by_account_and_key(having.select_for_update())
+        with transaction.atomic(using=using):
+            found |= _by_account_and_key(having.select_for_update())
     return [found.get(_account_and_key(row), row) for row in rows]
 
 
@@ -280,15 +283,17 @@ def _write(using: str, token: str, values: Mapping[uuid.UUID, Values]) -> int:
     with connection.cursor() as cursor:
         for names, rows in groups.items():
             columns = [Execution._meta.get_field(name) for name in names]
-            fields = [Execution._meta.pk, *columns]
-            parameters = [
-                field.get_db_prep_save(value, connection)  # type: ignore[union-attr]
-                for pk, new in rows
-                for field, value in zip(fields, (pk, *(new[n] for n in names)), strict=True)
-            ]
-            sql = _UPDATES[connection.vendor](connection, fields, len(rows))
-            cursor.execute(sql, [*parameters, token])
-            written += cursor.rowcount
+            fields: list[Any] = [Execution._meta.pk, *columns]
+            for start in range(0, len(rows), BATCH):
+                batch = rows[start : start + BATCH]
+                parameters = [
+                    field.get_db_prep_save(value, connection)
+                    for pk, new in batch
+                    for field, value in zip(fields, (pk, *(new[n] for n in names)), strict=True)
+                ]
+                sql = _UPDATES[connection.vendor](connection, fields, len(batch))
+                cursor.execute(sql, [*parameters, token])
+                written += cursor.rowcount
     return written
 
 

@@ -149,9 +149,8 @@ class Worker:
         for each in claimed:
             if self._take(each):
                 self._settle(using, [self._call(each)])
-            while not self._news.empty():
-                news = self._news.get()
-                if news is not None and (told := self._tell(*news)):
+            while not self._news.empty() and (news := self._news.get()) is not None:
+                if told := self._tell(*news):
                     self._settle(using, [told])
         return len(claimed)
 
@@ -325,7 +324,7 @@ class Worker:
     def _hear(self, patience: float) -> None:
         """Wait for calls to end, and record them once it is worth a transaction."""
         ends = time.monotonic() + patience
-        while len(self._heard) < LARGEST_BATCH:
+        while True:
             try:
                 ended = self._inbox.get(timeout=max(0.0, ends - time.monotonic()))
             except Empty:
@@ -340,9 +339,7 @@ class Worker:
             if self._nothing_follows:
                 break
         if self._heard and (
-            self._nothing_follows
-            or len(self._heard) >= LARGEST_BATCH
-            or time.monotonic() >= self._gathered_since + GATHER
+            self._nothing_follows or time.monotonic() >= self._gathered_since + GATHER
         ):
             self._record()
         self._renew()
@@ -453,6 +450,7 @@ class Worker:
             try:
                 outbox.renew(using, token=self.token, ids=ids, until=timezone.now() + lease)
             except DATABASE_ERRORS as error:
+                logger.warning("The leases of %d finished executions were not prolonged.", len(ids))
                 self._database_failed(using, error)
 
     def _database_failed(self, using: str, error: Exception) -> None:
@@ -461,9 +459,7 @@ class Worker:
         wait = min(LONGEST_DATABASE_PAUSE, self.interval * 2 ** (self._failures[using] - 1))
         self._looks[using] = time.monotonic() + wait
         logger.warning("Database %r failed; trying again in %.1f s: %s", using, wait, error)
-        connection = connections[using]
-        if not connection.in_atomic_block:
-            connection.close()
+        connections[using].close()
 
     # Announcing
 
@@ -500,8 +496,7 @@ class Worker:
                 self._inbox.put(self._call(claimed))  # Gives it back.
         while self._unfinished and not self._abandoned.is_set() and time.monotonic() < ends:
             self._hear(GATHER)
-        if self._heard:
-            self._record()
+        self._record()
         for _thread in self._threads:
             self._calls.put(None)
         self._news.put(None)

@@ -26,11 +26,23 @@ def whoever(source):
 # Defaults.
 
 
+def test_a_test_run_wakes_nobody_unless_it_says_so(settings, python):
+    """The default is ``thread``, in Django's test environment ``worker``; what is given holds."""
+    settings.EMBEDWORKFLOW = {}
+    assert conf.settings.dispatcher == "worker"
+    settings.EMBEDWORKFLOW = {"DISPATCHER": "thread"}
+    assert conf.settings.dispatcher == "thread"
+    said = python(
+        "from django.conf import settings; settings.configure()\n"
+        "from embedworkflow_django import conf; print(conf.settings.dispatcher)"
+    )
+    assert said == "thread\n"
+
+
 def test_everything_has_a_default(settings):
     """Without any settings every property can be read and has the documented default."""
     del settings.EMBEDWORKFLOW
     settings.DEBUG = False
-    assert conf.settings.dispatcher == "thread"
     assert conf.settings.concurrency == 8
     assert conf.settings.lease == timedelta(seconds=2 * 23.05)
     assert conf.settings.give_up_after == timedelta(days=3)

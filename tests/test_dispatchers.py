@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import ClassVar
 
 import pytest
 from django.core.signals import request_started
@@ -111,12 +112,14 @@ def test_a_dotted_path_is_a_dispatcher(river, settings):
 class Remembering(dispatchers.Dispatcher):
     """Remembers what it was told."""
 
-    woken: list = []
+    woken: ClassVar[list] = []
 
     def wake(self, using, ids):
+        """Remember the rows."""
         self.woken.append((using, list(ids)))
 
     def request(self):
+        """Remember the request."""
         self.woken.append("request")
 
 
@@ -218,7 +221,7 @@ def test_a_thread_that_has_died_is_replaced(river, configuration):
         from embedworkflow_django import dispatchers
         running = dispatchers.current()
         while Execution.objects.queued().exists(): time.sleep(0.01)
-        running._worker.stop()
+        running._thread.worker.stop()
         running._thread.join(10)
         services.execute("bake")
         while Execution.objects.queued().exists(): time.sleep(0.01)
@@ -232,3 +235,12 @@ def test_a_thread_that_has_died_is_replaced(river, configuration):
 def test_request_started_is_heard():
     """The receiver is connected when the app is ready."""
     assert request_started.has_listeners()
+
+
+def test_what_never_ran_can_be_closed():
+    """Every dispatcher can be told to end, whether or not it has begun."""
+    threads = threading.active_count()
+    for name in dispatchers.SHORT_NAMES:
+        dispatchers.dispatcher_class(name)().close()
+
+    assert threads == threading.active_count()

@@ -185,6 +185,7 @@ def test_an_event_needs_a_reason():
     assert None is quiet.event(now)
     assert Status.RUNNING == moved.event(now).status
     assert {"error": "\ufffd"} == told.event(now).detail
+    assert f"{now:%Y-%m-%d %H:%M:%S} poll: running" == str(moved.event(now))
 
 
 def test_the_documented_examples_can_be_mirrored():

@@ -289,6 +289,34 @@ def test_by_key_finds_the_first_of_each_key(alias):
     assert 3 == Execution.objects.using(alias).count()
 
 
+@pytest.mark.parametrize("alias", [p for p in EVERY_DATABASE if p.id == "mariadb"])
+def test_by_key_reads_past_an_old_snapshot(alias):
+    """Under REPEATABLE READ the row of a key may be newer than all that a transaction sees."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    rows = [Execution(workflow="bake", idempotency_key="k")]
+    try:
+        with transaction.atomic(using=alias):
+            assert not Execution.objects.using(alias).exists()
+            elsewhere = threading.Thread(target=_insert_elsewhere, args=(alias, "k"))
+            elsewhere.start()
+            elsewhere.join(10)
+            outbox.insert(rows, using=alias, ignore_conflicts=True)
+            (found,) = outbox.by_key(rows, using=alias)
+    finally:
+        connections[alias].close()
+
+    assert found.pk != rows[0].pk
+    assert [found.pk] == list(Execution.objects.using(alias).values_list("pk", flat=True))
+
+
+def _insert_elsewhere(alias, key):
+    try:
+        make(alias, idempotency_key=key)
+    finally:
+        connections.close_all()
+
+
 @every_database
 def test_what_is_finished_leaves_the_index(alias):
     """The plan of a claim reads the index of what is due, and on databases that can, only that."""

@@ -329,13 +329,14 @@ def test_a_paused_account_holds_up_no_other(river):
 def test_run_inline_needs_no_thread(river, heard):
     """All of it in the caller's thread, announcements included."""
     heard.connect()
+    river.execute()
     river.execute(workflow="nope")
     done = Worker(aliases=["default"]).run_inline("default")
 
-    assert 1 == done
+    assert 2 == done
     assert not [t.name for t in threading.enumerate() if t.name.startswith("embedworkflow-")]
-    assert "execution_finished" == heard.names()[-1]
-    assert river.row().announced_at
+    assert {"execution_dispatched", "execution_finished"} <= set(heard.names())
+    assert 1 == river.rows().filter(announced_at__isnull=False).count()
 
 
 def test_run_inline_announces_what_was_final(river, heard):
@@ -454,3 +455,28 @@ def test_clocks_that_jump_back_lose_nothing(river):
     river.work()
 
     assert Status.RUNNING == river.row().status
+
+
+def test_a_lease_that_cannot_be_prolonged_is_tried_again(river, caplog):
+    """A database that is away while a receiver runs ends nobody's loop."""
+    river.configure(LEASE=3, TIMEOUT=(0.3, 0.3))
+    release, calls = threading.Event(), []
+
+    def slow(execution, **kwargs):
+        calls.append(execution.pk)
+        release.wait(20)
+
+    river.execute(workflow="nope")
+    signals.execution_finished.connect(slow)
+    try:
+        with river.running(interval=0.1), connection.cursor() as cursor:
+            wait_until(lambda: calls)
+            cursor.execute("ALTER TABLE embedworkflow_execution RENAME TO away")
+            wait_until(lambda: "were not prolonged" in caplog.text)
+            cursor.execute("ALTER TABLE away RENAME TO embedworkflow_execution")
+            release.set()
+            wait_until(lambda: Execution.objects.get().announced_at)
+    finally:
+        signals.execution_finished.disconnect(slow)
+
+    assert 1 == len(calls)
