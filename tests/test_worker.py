@@ -87,12 +87,13 @@ def test_an_idle_loop_asks_the_database_about_once_a_second(river):
 
     thread = threading.Thread(target=run)
     thread.start()
-    time.sleep(1.1)
+    began = time.monotonic()
+    wait_until(lambda: len(statements) >= 8)
     worker.stop()
     thread.join(10)
 
     # The first look claims; then one statement for each interval.
-    assert 4 <= len(statements) <= 10
+    assert len(statements) <= 4 + (time.monotonic() - began) / 0.2
     assert {"SELECT"} == {sql.split()[0] for sql in statements[3:]}
 
 
@@ -194,7 +195,7 @@ def test_a_second_stop_leaves_what_is_in_flight(river):
     fault.until.set()
 
     row = river.row()
-    assert took < 2
+    assert took < 4
     assert (Status.QUEUED, worker.token) == (row.status, row.claim)
 
 
@@ -230,7 +231,7 @@ def test_a_slow_receiver_delays_no_delivery(river):
 
 def test_a_slow_receiver_keeps_its_lease(river):
     """While the end is being announced, no other worker announces it."""
-    river.configure(LEASE=1.5, TIMEOUT=(0.3, 0.3))
+    river.configure(LEASE=3, TIMEOUT=(0.3, 0.3))
     release, calls = threading.Event(), []
 
     def slow(execution, **kwargs):
@@ -243,7 +244,7 @@ def test_a_slow_receiver_keeps_its_lease(river):
         with river.running(interval=0.1):
             wait_until(lambda: calls)
             with river.running(interval=0.1):
-                time.sleep(2.5)
+                time.sleep(4)
             release.set()
             wait_until(lambda: river.row().announced_at)
     finally:
