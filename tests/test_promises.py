@@ -25,6 +25,7 @@ from embedworkflow_django.triggers import trigger
 from . import programs
 from .bakery.models import Cake
 from .databases import EVERY_DATABASE
+from .declared import declaring
 from .river import open_river
 from .wire import Silence, serving
 
@@ -35,14 +36,13 @@ KILLS = 6
 @pytest.fixture
 def triggered():
     """A trigger on every saved cake."""
+    with declaring():
 
-    @trigger(post_save, sender=Cake, workflow="bake")
-    def cake_saved(cake, created, **kwargs):
-        return {"cake": cake.pk} if created else None
+        @trigger(post_save, sender=Cake, workflow="bake")
+        def cake_saved(cake, created, **kwargs):
+            return {"cake": cake.pk} if created else None
 
-    yield
-    post_save.receivers = [r for r in post_save.receivers if "Trigger" not in repr(r[1])]
-    post_save.sender_receivers_cache.clear()
+        yield
 
 
 def configuration(river, **changes):

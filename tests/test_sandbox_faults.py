@@ -380,12 +380,13 @@ def test_a_lost_answer_ends_with_its_seconds(sandbox):
 
 def test_a_caller_that_hangs_up_is_not_waited_for(sandbox):
     """A lost answer holds the connection only as long as the caller does."""
-    sandbox.faults.add("lost")
+    fault = sandbox.faults.add("lost")
     with sandbox:
         host, port = sandbox.base_url.split("/")[2].split(":")
         with socket.create_connection((host, int(port))) as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connection.sendall(b"GET /api/v1/workflows HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert fault.met.wait(10)
         call = Caller(sandbox)
         assert 201 == start(call).status_code
         call.session.close()
