@@ -143,18 +143,15 @@ def dispatcher_class(name: str) -> type[Dispatcher]:
     return found
 
 
-_lock = threading.Lock()
 _dispatchers: dict[str, Dispatcher] = {}
 
 
 def current() -> Dispatcher:
     """Return the dispatcher that the settings name."""
     name = conf.settings.dispatcher
-    if name not in _dispatchers:
-        with _lock:
-            if name not in _dispatchers:
-                _dispatchers[name] = dispatcher_class(name)()
-    return _dispatchers[name]
+    found = _dispatchers.get(name)
+    # Of two threads that come first, both get the one that was kept.
+    return found or _dispatchers.setdefault(name, dispatcher_class(name)())
 
 
 def wake(using: str, ids: Collection[uuid.UUID] = ()) -> None:

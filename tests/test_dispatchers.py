@@ -241,3 +241,20 @@ def test_what_never_ran_can_be_closed():
         dispatchers.dispatcher_class(name)().close()
 
     assert threads == threading.active_count()
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_a_worker_that_cannot_go_on_is_replaced(river, caplog):
+    """A setting without sense ends it with a log entry; once mended, the next commit goes out."""
+    river.configure(LEASE="soon")
+    dispatcher = dispatchers.ThreadDispatcher()
+    river.execute()
+    dispatcher.wake("default", [])
+    dispatcher._thread.join(20)
+    river.configure()
+    dispatcher.wake("default", [])
+    dispatcher.close()
+
+    assert "The worker has ended" in caplog.text
+    assert "LEASE" in caplog.text
+    assert Status.RUNNING == river.row().status
