@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -85,6 +85,7 @@ class Worker:
         self._heard: list[_Ended] = []
         self._gathered_since = 0.0
         self._threads: list[threading.Thread] = []
+        self._announcer: threading.Thread | None = None
         self._pauses = Pauses()
         self._looks: dict[str, float] = {}
         self._failures: Counter[str] = Counter()
@@ -100,7 +101,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until ``stop`` is called; then finish what is in flight."""
-        _start(self._read_out, "announce")
+        self._announcer = _start(self._read_out, "announce")
         try:
             while not self._stopping.is_set():
                 claimed = self._claim()
@@ -118,7 +119,7 @@ class Worker:
         """
         due_before = timezone.now()
         ends = None if timeout is None else time.monotonic() + timeout
-        _start(self._read_out, "announce")
+        self._announcer = _start(self._read_out, "announce")
         try:
             while not self._stopping.is_set() and (ends is None or time.monotonic() < ends):
                 self._looks.clear()
@@ -149,9 +150,8 @@ class Worker:
         for each in claimed:
             if self._take(each):
                 self._settle(using, [self._call(each)])
-            while not self._news.empty() and (news := self._news.get()) is not None:
-                if told := self._tell(*news):
-                    self._settle(using, [told])
+            for told in self._tell_all():
+                self._settle(using, [told])
         return len(claimed)
 
     def wake(self) -> None:
@@ -277,14 +277,12 @@ class Worker:
 
     def _hand_over(self, claimed: Claimed) -> None:
         if len(self._threads) < min(self.concurrency, len(self._in_hand)):
-            try:
-                self._threads.append(_start(self._serve, "call"))
-            except RuntimeError:
-                # An interpreter that is ending starts no thread any more.
-                if not self._threads:
-                    self._inbox.put(self._call(claimed))
-                    return
-        self._calls.put(claimed)
+            started = _start(self._serve, "call")
+            self._threads += [started] if started else []
+        if self._threads:
+            self._calls.put(claimed)
+        else:
+            self._inbox.put(self._call(claimed))
 
     # Calling: in HTTP threads, no database
 
@@ -342,6 +340,9 @@ class Worker:
             self._nothing_follows or time.monotonic() >= self._gathered_since + GATHER
         ):
             self._record()
+        if self._announcer is None:
+            for told in self._tell_all():
+                self._inbox.put(told)
         self._renew()
 
     @property
@@ -476,6 +477,12 @@ class Worker:
                 self._inbox.put(told)
         connections.close_all()
 
+    def _tell_all(self) -> Iterator[_Ended]:
+        """Run the receivers in the caller's thread."""
+        while not self._news.empty() and (news := self._news.get()) is not None:
+            if told := self._tell(*news):
+                yield told
+
     def _tell(self, claimed: Claimed, change: Change) -> _Ended | None:
         mirror.announce(change)
         if not change.finishes:
@@ -515,7 +522,11 @@ def _too_late(claimed: Claimed) -> bool:
     return time.monotonic() > claimed.expires - conf.settings.lease.total_seconds() / 2
 
 
-def _start(target: Callable[[], None], role: str) -> threading.Thread:
+def _start(target: Callable[[], None], role: str) -> threading.Thread | None:
+    """Start a thread; an interpreter that is ending starts none any more."""
     thread = threading.Thread(target=target, name=f"embedworkflow-{role}", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:
+        return None
     return thread

@@ -258,3 +258,25 @@ def test_a_worker_that_cannot_go_on_is_replaced(river, caplog):
     assert "The worker has ended" in caplog.text
     assert "LEASE" in caplog.text
     assert Status.RUNNING == river.row().status
+
+
+def test_an_interpreter_that_is_ending_does_without_threads(river, configuration):
+    """From Python 3.12 on it starts none any more: calls and receivers run in the caller's."""
+    printed = programs.run(
+        """
+        import atexit
+        from embedworkflow_django import signals
+        from embedworkflow_django.worker import Worker
+        def receive(execution, **kwargs):
+            print("finished", execution.workflow, flush=True)
+        signals.execution_finished.connect(receive)
+        services.execute("bake")
+        services.execute("nope")
+        atexit.register(lambda: Worker(aliases=[ALIAS]).run_until_idle())
+        """,
+        configuration=configuration | {"DISPATCHER": "worker"},
+    )
+
+    assert "finished nope\n" == printed
+    assert {Status.RUNNING, Status.UNDELIVERABLE} == {row.status for row in river.rows()}
+    assert 1 == river.rows().filter(announced_at__isnull=False).count()

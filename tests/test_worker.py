@@ -332,10 +332,12 @@ def test_run_inline_needs_no_thread(river, heard):
     heard.connect()
     river.execute()
     river.execute(workflow="nope")
+    before = set(threading.enumerate())
     done = Worker(aliases=["default"]).run_inline("default")
 
     assert 2 == done
-    assert not [t.name for t in threading.enumerate() if t.name.startswith("embedworkflow-")]
+    started = set(threading.enumerate()) - before
+    assert not [t.name for t in started if t.name.startswith("embedworkflow-")]
     assert {"execution_dispatched", "execution_finished"} <= set(heard.names())
     assert 1 == river.rows().filter(announced_at__isnull=False).count()
 
