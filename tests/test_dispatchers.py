@@ -260,11 +260,24 @@ def test_a_worker_that_cannot_go_on_is_replaced(river, caplog):
     assert Status.RUNNING == river.row().status
 
 
-def test_an_interpreter_that_is_ending_does_without_threads(river, configuration):
-    """From Python 3.12 on it starts none any more: calls and receivers run in the caller's."""
+NO_MORE_THREADS = {
+    "an interpreter that is ending": """
+        atexit.register(drain)
+    """,
+    "a machine without memory for a stack": """
+        resource.setrlimit(resource.RLIMIT_AS, (8 * 2**30, resource.RLIM_INFINITY))
+        threading.stack_size(2**40)
+        drain()
+    """,
+}
+
+
+@pytest.mark.parametrize("ending", NO_MORE_THREADS.values(), ids=NO_MORE_THREADS)
+def test_what_gets_no_more_threads_does_without(river, configuration, ending):
+    """Some Pythons start none while they end: calls and receivers run in the caller's thread."""
     printed = programs.run(
         """
-        import atexit
+        import atexit, resource, threading
         from embedworkflow_django import signals
         from embedworkflow_django.worker import Worker
         def receive(execution, **kwargs):
@@ -272,8 +285,10 @@ def test_an_interpreter_that_is_ending_does_without_threads(river, configuration
         signals.execution_finished.connect(receive)
         services.execute("bake")
         services.execute("nope")
-        atexit.register(lambda: Worker(aliases=[ALIAS]).run_until_idle())
-        """,
+        def drain():
+            Worker(aliases=[ALIAS]).run_until_idle()
+        """
+        + ending,
         configuration=configuration | {"DISPATCHER": "worker"},
     )
 
