@@ -29,9 +29,10 @@ class ExactCharField(_CharField):
 
 
 class PartialIndex(models.Index):
-    """An index that leaves out the rows whose first field is NULL, on databases that can.
+    """An index that leaves out the rows whose first field says nothing, on databases that can.
 
-    ``Index(condition=…)`` would warn every user of a database that cannot.
+    That is NULL, or the empty string in a column that has no NULL. ``Index(condition=…)`` would
+    warn every user of a database that cannot.
     """
 
     def create_sql(
@@ -42,11 +43,9 @@ class PartialIndex(models.Index):
         **kwargs: Any,
     ) -> Statement:
         """Return the statement that creates the index."""
-        index = models.Index(
-            fields=self.fields,
-            name=self.name,
-            condition=Q((f"{self.fields[0]}__isnull", False)),
-        )
+        field: Any = model._meta.get_field(self.fields[0])
+        said = Q((f"{field.name}__isnull", False)) if field.null else Q((f"{field.name}__gt", ""))
+        index = models.Index(fields=self.fields, name=self.name, condition=said)
         if not schema_editor.connection.features.supports_partial_indexes:
             index.condition = None
         return index.create_sql(model, schema_editor, using=using, **kwargs)

@@ -1,4 +1,8 @@
-"""The rows: an execution, outbox and mirror at once, and the events that are its history."""
+"""The rows: an execution, outbox and mirror at once, and the events that are its history.
+
+Beside them stands what the workers leave for operators: a sign of life, a tally of each hour, and
+the jobs that they are given.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from .fields import ExactCharField, PartialIndex
 from .keys import uuid7
 
-__all__ = ["Execution", "ExecutionEvent"]
+__all__ = ["Execution", "ExecutionEvent", "Job", "Tally", "WorkerProcess"]
 
 
 class Status(models.TextChoices):
@@ -201,11 +205,17 @@ class Execution(models.Model):
             ("cancel_execution", _("Can cancel queued executions")),
             ("stop_execution", _("Can stop running executions")),
             ("resolve_execution", _("Can resolve unconfirmed executions")),
+            ("view_overview", _("Can see the overview")),
+            ("view_triggers", _("Can see the trigger map")),
+            ("probe_workflow", _("Can ask the API about a workflow")),
         )
         indexes = (
             PartialIndex(fields=["due_at"], name="ewf_execution_due"),
             models.Index(fields=["status", "-id"], name="ewf_execution_status"),
             models.Index(fields=["workflow", "-id"], name="ewf_execution_workflow"),
+            models.Index(fields=["account", "-id"], name="ewf_execution_account"),
+            PartialIndex(fields=["trigger", "-id"], name="ewf_execution_trigger"),
+            PartialIndex(fields=["hashid"], name="ewf_execution_hashid"),
             models.Index(fields=["source_type", "source_id", "-id"], name="ewf_execution_source"),
             PartialIndex(fields=["run_again_of"], name="ewf_execution_run_again"),
         )
@@ -299,3 +309,110 @@ class ExecutionEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.source}: {self.status}"
+
+
+class WorkerProcess(models.Model):
+    """The sign of life of a process in which a worker runs; written by that process only."""
+
+    id = models.UUIDField(_("id"), primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(_("name"), max_length=255, help_text=_("Host and process id."))
+    dispatcher = models.CharField(_("dispatcher"), max_length=255)
+    concurrency = models.PositiveIntegerField(_("concurrency"))
+    in_flight = models.PositiveIntegerField(_("in flight"), default=0)
+    pauses = models.JSONField(
+        _("paused accounts"),
+        default=dict,
+        help_text=_("By account: the reason, and until when nothing but a probe is sent."),
+    )
+    started_at = models.DateTimeField(_("started at"), default=timezone.now)
+    seen_at = models.DateTimeField(_("last sign of life"), default=timezone.now)
+    ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("worker process")
+        verbose_name_plural = _("worker processes")
+        ordering = ("-seen_at",)
+        default_permissions = ()
+        indexes = (models.Index(fields=["-seen_at"], name="ewf_worker_seen"),)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Tally(models.Model):
+    """How many executions one process has seen reach a status within an hour.
+
+    Each process writes its own rows, so that none waits for another's; the sum over processes is
+    what has happened. What a person did to a row is not counted.
+    """
+
+    id = models.BigAutoField(_("id"), primary_key=True)
+    process = models.UUIDField(_("process"), editable=False)
+    hour = models.DateTimeField(_("hour"))
+    account = ExactCharField(_("account"), max_length=100)
+    workflow = models.CharField(_("workflow"), max_length=255)
+    trigger = models.CharField(_("trigger"), max_length=255, blank=True)
+    status = models.CharField(_("status"), max_length=20, choices=Status.choices)
+    # Whether it was queued until then: the sum of these is how many have left the queue.
+    from_queue = models.BooleanField(_("left the queue"))
+    count = models.PositiveIntegerField(_("count"), default=0)
+    last_execution = models.UUIDField(_("last execution"), null=True, blank=True)
+    last_error = models.TextField(_("last error"), blank=True)
+    last_at = models.DateTimeField(_("last at"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("tally")
+        verbose_name_plural = _("tallies")
+        default_permissions = ()
+        indexes = (models.Index(fields=["hour"], name="ewf_tally_hour"),)
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H:00} {self.workflow} {self.status}: {self.count}"
+
+
+class Job(models.Model):
+    """A verb for all executions that match a filter; worked off in the background, row by row."""
+
+    class Status(models.TextChoices):
+        """What has become of a job."""
+
+        WAITING = "waiting", _("waiting")
+        RUNNING = "running", _("running")
+        DONE = "done", _("done")
+        CANCELED = "canceled", _("canceled")
+        FAILED = "failed", _("failed")
+
+    id = models.UUIDField(_("id"), primary_key=True, default=uuid7, editable=False)
+    verb = models.CharField(_("verb"), max_length=20)
+    # The filter as it was confirmed: parameters of the list's URL, and the newest row of then.
+    filters = models.JSONField(_("filter"), default=dict)
+    newest = models.UUIDField(_("newest execution"))
+    # Every row from ``newest`` down to this one has had its turn.
+    reached = models.UUIDField(_("reached execution"), null=True, blank=True)
+    status = models.CharField(
+        _("status"), max_length=20, choices=Status.choices, default=Status.WAITING
+    )
+    due_at = models.DateTimeField(_("due at"), null=True, default=timezone.now)
+    claim = models.CharField(_("claim"), max_length=32, blank=True)
+    total = models.PositiveIntegerField(_("total"), null=True, blank=True)
+    done_count = models.PositiveIntegerField(_("done"), default=0)
+    skipped_count = models.PositiveIntegerField(_("skipped"), default=0)
+    failed_count = models.PositiveIntegerField(_("failed"), default=0)
+    # The first of those that were skipped or failed, each with the reason.
+    outcomes = models.JSONField(_("outcomes"), default=list)
+    by = models.CharField(_("by"), max_length=255)
+    by_id = models.CharField(_("user id"), max_length=255, blank=True)
+    cancel_requested_at = models.DateTimeField(_("cancel requested at"), null=True, blank=True)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now)
+    finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("job")
+        verbose_name_plural = _("jobs")
+        ordering = ("-id",)
+        default_permissions = ("view",)
+        permissions = (("cancel_job", _("Can cancel jobs")),)
+        indexes = (PartialIndex(fields=["due_at"], name="ewf_job_due"),)
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.id}"
