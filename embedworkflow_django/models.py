@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from .fields import ExactCharField, PartialIndex
 from .keys import uuid7
 
-__all__ = ["Execution", "ExecutionEvent", "Job", "Tally", "WorkerProcess"]
+__all__ = ["Execution", "ExecutionEvent"]
 
 
 class Status(models.TextChoices):
@@ -340,14 +340,13 @@ class WorkerProcess(models.Model):
 
 
 class Tally(models.Model):
-    """How many executions one process has seen reach a status within an hour.
+    """How many executions the workers have seen reach a status within an hour.
 
-    Each process writes its own rows, so that none waits for another's; the sum over processes is
-    what has happened. What a person did to a row is not counted.
+    What a person did to a row is not counted, nor what a killed worker had not yet noted down.
     """
 
-    id = models.BigAutoField(_("id"), primary_key=True)
-    process = models.UUIDField(_("process"), editable=False)
+    # Made of the columns below up to ``from_queue``, so that one statement inserts or adds.
+    id = models.UUIDField(_("id"), primary_key=True, editable=False)
     hour = models.DateTimeField(_("hour"))
     account = ExactCharField(_("account"), max_length=100)
     workflow = models.CharField(_("workflow"), max_length=255)

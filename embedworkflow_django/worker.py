@@ -43,7 +43,14 @@ GATHER = 0.1
 AHEAD = 0.3
 LARGEST_BATCH = 500
 LONGEST_DATABASE_PAUSE = 30.0
+# How often a worker's process does its chores, in seconds; and how soon after it was woken.
+CHORES_EVERY = 5.0
+CHORES_WOKEN = 1.0
 _Key = tuple[str, uuid.UUID]
+
+#: What else a worker's process does once in a while for each database, given its alias, on the
+#: thread that runs the receivers; returns whether more waits.
+chores: list[Callable[[str], bool]] = []
 
 
 @dataclass(frozen=True, slots=True)
