@@ -29,10 +29,9 @@ class ExactCharField(_CharField):
 
 
 class PartialIndex(models.Index):
-    """An index that leaves out the rows whose first field says nothing, on databases that can.
+    """An index that leaves out the rows in which one of its fields is NULL, on databases that can.
 
-    That is NULL, or the empty string in a column that has no NULL. ``Index(condition=…)`` would
-    warn every user of a database that cannot.
+    ``Index(condition=…)`` would warn every user of a database that cannot.
     """
 
     def create_sql(
@@ -43,8 +42,9 @@ class PartialIndex(models.Index):
         **kwargs: Any,
     ) -> Statement:
         """Return the statement that creates the index."""
-        field: Any = model._meta.get_field(self.fields[0])
-        said = Q((f"{field.name}__isnull", False)) if field.null else Q((f"{field.name}__gt", ""))
+        names = [name for name, _order in self.fields_orders]
+        nullable = [name for name in names if model._meta.get_field(name).null]
+        said = Q(*((f"{name}__isnull", False) for name in nullable))
         index = models.Index(fields=self.fields, name=self.name, condition=said)
         if not schema_editor.connection.features.supports_partial_indexes:
             index.condition = None

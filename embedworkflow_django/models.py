@@ -211,11 +211,12 @@ class Execution(models.Model):
         )
         indexes = (
             PartialIndex(fields=["due_at"], name="ewf_execution_due"),
+            PartialIndex(fields=["account", "due_at"], name="ewf_execution_account_due"),
             models.Index(fields=["status", "-id"], name="ewf_execution_status"),
             models.Index(fields=["workflow", "-id"], name="ewf_execution_workflow"),
             models.Index(fields=["account", "-id"], name="ewf_execution_account"),
-            PartialIndex(fields=["trigger", "-id"], name="ewf_execution_trigger"),
-            PartialIndex(fields=["hashid"], name="ewf_execution_hashid"),
+            models.Index(fields=["trigger", "-id"], name="ewf_execution_trigger"),
+            models.Index(fields=["hashid"], name="ewf_execution_hashid"),
             models.Index(fields=["source_type", "source_id", "-id"], name="ewf_execution_source"),
             PartialIndex(fields=["run_again_of"], name="ewf_execution_run_again"),
         )
