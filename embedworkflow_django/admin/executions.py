@@ -6,28 +6,25 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from .. import conf
 from ..models import Execution
-from . import alerts, lists, outlook, pages, presentation, sources
-from .actions import VerbsMixin
+from . import alerts, lists, outlook, presentation, sources
 from .filters import AccountFilter, StatusFilter, WorkflowFilter
+from .views import PageMixin
 
 _FILTERS = (StatusFilter, WorkflowFilter, AccountFilter)
 
 
-class ExecutionAdminMixin(VerbsMixin):
+class ExecutionAdminMixin(PageMixin):
     """All that the admin of executions is, for any base class that a theme asks for.
 
     Rights: ``view_execution`` for list and page, ``view_execution_data`` to see secret values, and
@@ -156,52 +153,6 @@ class ExecutionAdminMixin(VerbsMixin):
             presentation.duration(execution, now),
             presentation.elapsed(execution, now),
         )
-
-    # The page
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Return an execution's page, which nothing can be posted to.
-
-        Args:
-            request: A GET.
-            object_id: The execution's id, quoted.
-            form_url: Not used: there is no form.
-            extra_context: For the template.
-        """
-        if request.method != "GET" or not self.has_view_permission(request):
-            raise PermissionDenied
-        execution = self.get_object(request, unquote(object_id))
-        if execution is None:
-            return self.not_found(request, object_id)
-        if not self.has_view_permission(request, execution):
-            raise PermissionDenied
-        links = sources.SourceLinks(self.admin_site, request)
-        unredacted = self.may_see_data(request, execution)
-        context = {
-            "title": _title(execution),
-            "original": execution,
-            "refused_accounts": self._alerts(request),
-            "buttons": self.buttons(request, execution),
-            "list_url": self.url_of(request, "changelist"),
-            "history_url": self.bare_url("history", execution.pk),
-            "plain_list_url": self.bare_url("changelist"),
-            **pages.context(execution, links, unredacted=unredacted),
-            **(extra_context or {}),
-        }
-        return self.page(request, "change_form.html", context)
-
-
-def _title(execution: Execution) -> str:
-    if not execution.source_type:
-        return execution.workflow
-    about = {"workflow": execution.workflow, "source": sources.title(execution)}
-    return gettext("%(workflow)s for %(source)s") % about
 
 
 @admin.register(Execution)
