@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
+from datetime import timedelta
+
+from django.utils import timezone
 
 from . import conf
 from .exceptions import APIError
@@ -32,6 +35,17 @@ class Pauses:
     def accounts(self) -> list[str]:
         """Return the accounts whose rows are not to be claimed, but for a probe."""
         return list(self._pauses)
+
+    def told(self) -> dict[str, dict[str, str]]:
+        """Return the paused accounts for operators: why, and until when nothing is sent."""
+        now, ticks = timezone.now(), time.monotonic()
+        return {
+            account: {
+                "reason": pause.reason,
+                "until": (now + timedelta(seconds=pause.until - ticks)).isoformat(),
+            }
+            for account, pause in self._pauses.items()
+        }
 
     def holds(self, account: str) -> bool:
         """Return whether a row of an account must not be sent now."""

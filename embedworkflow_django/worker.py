@@ -8,6 +8,7 @@ thread runs the receivers, so that a slow one delays no delivery.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 import uuid
@@ -33,6 +34,7 @@ from .mirror import Change
 from .models import Status
 from .outbox import Claimed
 from .pauses import Pauses
+from .pulse import Pulse
 
 logger = logging.getLogger("embedworkflow_django")
 
@@ -94,6 +96,8 @@ class Worker:
         self._threads: list[threading.Thread] = []
         self._announcer: threading.Thread | None = None
         self._pauses = Pauses()
+        self._pulse = Pulse(concurrency=self.concurrency)
+        self._chores_at = 0.0
         self._looks: dict[str, float] = {}
         self._failures: Counter[str] = Counter()
         self._eager: set[str] = set(self.aliases)
@@ -114,6 +118,7 @@ class Worker:
                 claimed = self._claim()
                 if self._may_leave(claimed):
                     break
+                self._beat()
                 self._hear(self._patience())
         finally:
             self._finish()
@@ -126,13 +131,17 @@ class Worker:
         """
         due_before = timezone.now()
         ends = None if timeout is None else time.monotonic() + timeout
+        self._chores_at = math.inf  # They come last.
         self._announcer = _start(self._read_out, "announce")
         try:
             while not self._stopping.is_set() and (ends is None or time.monotonic() < ends):
                 self._looks.clear()
                 if not self._claim(due_before) and not self._unfinished:
                     break
+                self._beat()
                 self._hear(GATHER if self._unfinished else 0.0)
+            while self._do_chores() and (ends is None or time.monotonic() < ends):
+                pass
         finally:
             self._finish()
 
@@ -159,11 +168,15 @@ class Worker:
                 self._settle(using, [self._call(each)])
             for told in self._tell_all():
                 self._settle(using, [told])
+        self._pulse.flush(using)
+        if ids is None:
+            self._do_chores()
         return len(claimed)
 
     def wake(self) -> None:
         """Have the loop look at its databases at once; may be called from any thread."""
         self._woken.set()
+        self._chores_at = min(self._chores_at, time.monotonic() + CHORES_WOKEN)
         self._inbox.put(None)
 
     def stop(self, *, now: bool = False) -> None:
@@ -319,7 +332,7 @@ class Worker:
         now = time.monotonic()
         if self._heard:
             return max(0.0, self._gathered_since + GATHER - now)
-        waits = [self.interval]
+        waits = [self.interval, self._pulse.wait()]
         if (probe := self._pauses.wait()) is not None:
             waits.append(probe)
         if self._room() > 0:
@@ -426,6 +439,7 @@ class Worker:
     def _won(self, claimed: Claimed, change: Change) -> None:
         change.apply()
         self.counts[change.outcome] += 1
+        self._pulse.note(claimed.using, change, timezone.now())
         row = change.execution
         logger.log(
             logging.DEBUG if change.outcome == "unchanged" else logging.INFO,
@@ -461,6 +475,17 @@ class Worker:
                 logger.warning("The leases of %d finished executions were not prolonged.", len(ids))
                 self._database_failed(using, error)
 
+    def _beat(self, *, ended: bool = False) -> None:
+        """Give a sign of life to each database that is due one, and is there."""
+        pauses = self._pauses.told()
+        for using in self.aliases:
+            if self._failures[using] or not (ended or self._pulse.is_due(using)):
+                continue
+            try:
+                self._pulse.beat(using, in_flight=len(self._in_hand), pauses=pauses, ended=ended)
+            except DATABASE_ERRORS as error:
+                self._database_failed(using, error)
+
     def _database_failed(self, using: str, error: Exception) -> None:
         """Drop a connection that has failed, and leave its database alone for a while."""
         self._failures[using] += 1
@@ -478,11 +503,33 @@ class Worker:
         self._news.put((claimed, change))
 
     def _read_out(self) -> None:
-        while (news := self._news.get()) is not None:
+        while True:
+            if self._chores_at <= time.monotonic():
+                close_old_connections()
+                more = self._do_chores()
+                self._chores_at = time.monotonic() + (0.0 if more else CHORES_EVERY)
+            try:
+                news = self._news.get(timeout=CHORES_WOKEN)
+            except Empty:
+                continue
+            if news is None:
+                break
             close_old_connections()
             if told := self._tell(*news):
                 self._inbox.put(told)
         connections.close_all()
+
+    def _do_chores(self) -> bool:
+        """Do once what else is to be done; return whether more waits."""
+        more = False
+        for using in self.aliases:
+            for chore in chores:
+                try:
+                    more |= chore(using)
+                except Exception:
+                    logger.exception("A chore failed; it is tried again later.")
+                    connections[using].close_if_unusable_or_obsolete()
+        return more
 
     def _tell_all(self) -> Iterator[_Ended]:
         """Run the receivers in the caller's thread."""
@@ -514,6 +561,7 @@ class Worker:
         for _thread in self._threads:
             self._calls.put(None)
         self._news.put(None)
+        self._beat(ended=True)
 
 
 class _NotBegun(Exception):  # noqa: N818 - says that nothing was learnt about an account

@@ -19,7 +19,7 @@ FLOORS = [
     {"client", "conf"},
     {"models", "connections", "redaction", "encoding", "pauses"},
     {"intake", "outbox", "mirror"},
-    {"delivery", "sync"},
+    {"delivery", "sync", "pulse"},
     {"worker"},
     {"dispatchers"},
     {"services"},

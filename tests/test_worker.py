@@ -69,7 +69,7 @@ def test_a_wake_up_is_heard_at_once(river):
 
 
 def test_an_idle_loop_asks_the_database_about_once_a_second(river):
-    """One statement for each look, no matter what is finished."""
+    """One statement for each look, and a sign of life now and then; no matter what is finished."""
     statements = []
 
     def count(execute, sql, params, many, context):
@@ -88,13 +88,15 @@ def test_an_idle_loop_asks_the_database_about_once_a_second(river):
     thread = threading.Thread(target=run)
     thread.start()
     began = time.monotonic()
-    wait_until(lambda: len(statements) >= 8)
+    wait_until(lambda: len(statements) >= 14)
+    took = time.monotonic() - began
+    looks = [sql for sql in statements if "due_at" in sql and sql.startswith("SELECT")]
     worker.stop()
     thread.join(10)
 
-    # The first look claims; then one statement for each interval.
-    assert len(statements) <= 4 + (time.monotonic() - began) / 0.2
-    assert {"SELECT"} == {sql.split()[0] for sql in statements[3:]}
+    assert len(looks) <= 1 + took / 0.2
+    # The first claim, and the first sign of life: its row, and what is older than it is kept.
+    assert len(statements) - len(looks) <= 14
 
 
 def test_many_are_delivered_in_few_statements(river):
@@ -105,7 +107,7 @@ def test_many_are_delivered_in_few_statements(river):
         worker = river.work(concurrency=8)
 
     assert 300 == worker.counts["delivered"]
-    assert 300 * 0.2 > len(captured)
+    assert 300 * 0.25 > len(captured)
     assert 300 == river.rows().filter(status=Status.RUNNING).count()
 
 
