@@ -77,6 +77,11 @@ class Account:
     max_answer_size: int
 
 
+def is_test_run() -> bool:
+    """Return whether Django's tests run: a test's database and its clock are its own."""
+    return hasattr(mail, "outbox")
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a hint that names the word of ``known`` nearest to ``word``, or lists them all."""
     known = sorted(known)
@@ -120,7 +125,7 @@ class Settings:
         Where none is given, a test run wakes nobody: a thread would meddle with the test database,
         and call the API with what a test commits.
         """
-        if "DISPATCHER" not in self.given and hasattr(mail, "outbox"):
+        if "DISPATCHER" not in self.given and is_test_run():
             return "worker"
         return self._read("DISPATCHER", values.text)
 

@@ -15,7 +15,9 @@ from django.db import connections, models, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Case, F, Value, When
 from django.db.models.constants import OnConflict
+from django.utils import timezone
 
+from . import conf
 from .models import Execution, ExecutionEvent, Status
 
 #: The columns that a new row brings; the others start at the same value in every row.
@@ -148,11 +150,74 @@ def _by_account_and_key(
     return {_account_and_key(row): row for row in rows}
 
 
+# The clock: a row's times are the database's, a worker's are its process's. Here they are turned
+# into each other, so that workers whose clocks differ agree on when a lease ends.
+
+#: How old a comparison of the two clocks may be, in seconds.
+CLOCK_AGE = 30.0
+#: How far this process's clock may have been set meanwhile, in seconds.
+CLOCK_JUMP = 0.1
+# Microseconds since 1970. SQLite's clock is the process's own.
+_CLOCKS = {
+    "postgresql": "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint",
+    "mysql": "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
+}
+#: The columns of a worker's own times.
+_TIMES = ("due_at", "dispatched_at", "synced_at", "finished_at", "announced_at")
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    ahead: timedelta
+    wall: float
+    monotonic: float
+
+    @property
+    def holds(self) -> bool:
+        passed = time.monotonic() - self.monotonic
+        return passed < CLOCK_AGE and abs(_wall() - self.wall - passed) < CLOCK_JUMP
+
+
+_comparisons: dict[str, _Comparison] = {}
+
+
+def _wall() -> float:
+    return timezone.now().timestamp()
+
+
+def ahead(using: str) -> timedelta:
+    """Return how far the database's clock is ahead of this process's; a query now and then.
+
+    Args:
+        using: The database's alias.
+    """
+    known = _comparisons.get(using)
+    if known is None or not known.holds:
+        connection = connections[using]
+        # The clock of a test run may stand still, or be set at will.
+        if connection.vendor not in _CLOCKS or conf.is_test_run():
+            return timedelta(0)
+        known = _comparisons[using] = _compared(connection)
+    return known.ahead
+
+
+def _compared(connection: BaseDatabaseWrapper) -> _Comparison:
+    with connection.cursor() as cursor:
+        before = _wall()
+        cursor.execute(_CLOCKS[connection.vendor])
+        (microseconds,) = cursor.fetchone()
+        wall, monotonic = _wall(), time.monotonic()
+    # It was read between the two, and half-way on average.
+    return _Comparison(
+        timedelta(microseconds=int(microseconds), seconds=-(before + wall) / 2), wall, monotonic
+    )
+
+
 # Claim
 
 
 def next_due(using: str, *, without: Collection[str] = ()) -> datetime | None:
-    """Return when the next row becomes due; ``None`` when none will.
+    """Return when the next row becomes due, by this process's clock; ``None`` when none will.
 
     Args:
         using: The database's alias.
@@ -161,7 +226,8 @@ def next_due(using: str, *, without: Collection[str] = ()) -> datetime | None:
     waiting = Execution.objects.using(using).filter(due_at__isnull=False)
     if without:
         waiting = waiting.exclude(account__in=without)
-    return waiting.order_by("due_at").values_list("due_at", flat=True).first()
+    due_at = waiting.order_by("due_at").values_list("due_at", flat=True).first()
+    return due_at and due_at - ahead(using)
 
 
 def claim(
@@ -181,15 +247,17 @@ def claim(
     Args:
         using: The database's alias.
         token: Whose they shall be.
-        now: The time.
+        now: The time, by this process's clock.
         lease: How long they shall be.
         limit: The most to claim.
-        due_before: Only those that were due then.
+        due_before: Only those that were due then, by this process's clock.
         without: The accounts that are passed over.
         account: The only account whose rows are taken.
         ids: The only rows that are taken.
     """
     expires = time.monotonic() + lease.total_seconds()
+    difference = ahead(using)
+    now, due_before = now + difference, due_before and due_before + difference
     due = Execution.objects.using(using).filter(due_at__lte=min(now, due_before or now))
     if without:
         due = due.exclude(account__in=without)
@@ -242,13 +310,15 @@ def settle(
     Args:
         using: The database's alias.
         token: Who claimed them; a row whose claim is another's by now is left alone.
-        values: New values of columns, by the rows' ids.
+        values: New values of columns, by the rows' ids; times are by this process's clock.
         events: Events of those rows.
 
     Returns:
         The ids of the rows that were still ours.
     """
-    pending, events = dict(values), list(events)
+    pending, events = _in_its_time(using, values), list(events)
+    for event in events:
+        event.at += ahead(using)
     while pending:
         try:
             with transaction.atomic(using=using):
@@ -268,8 +338,19 @@ def settle(
     return set(pending)
 
 
+def _in_its_time(using: str, values: Mapping[uuid.UUID, Values]) -> dict[uuid.UUID, Values]:
+    """Return the values with the database's times instead of this process's."""
+    if not (difference := ahead(using)):
+        return dict(values)
+    return {
+        pk: {**new, **{name: new[name] + difference for name in _TIMES if new.get(name)}}
+        for pk, new in values.items()
+    }
+
+
 def renew(using: str, *, token: str, ids: Collection[uuid.UUID], until: datetime) -> None:
     """Prolong the lease of rows that are still in hand."""
+    until += ahead(using)
     Execution.objects.using(using).filter(pk__in=ids, claim=token).update(due_at=until)
 
 

@@ -1,0 +1,119 @@
+"""Several workers on one database, whose machines' clocks disagree by minutes."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from embedworkflow_django import services
+from embedworkflow_django.models import Status
+
+from . import programs
+from .databases import EVERY_DATABASE
+from .river import open_river
+
+# An SQLite database and all that use it are on one machine, which has one clock.
+on_servers = pytest.mark.parametrize(
+    "alias",
+    [
+        pytest.param(
+            *each.values,
+            id=each.id,
+            marks=[
+                # Django makes no test database without that of ``default``.
+                pytest.mark.django_db(transaction=True, databases={"default", *each.values}),
+                each.marks[1],
+            ],
+        )
+        for each in EVERY_DATABASE[1:]
+    ],
+)
+
+CLOCK = """
+from datetime import timedelta
+from django.utils import timezone
+from embedworkflow_django.worker import Worker
+right = timezone.now
+def set_clock(minutes):
+    timezone.now = lambda: right() + timedelta(minutes=minutes)
+"""
+WORK = """
+import threading
+set_clock({minutes})
+worker = Worker(aliases=[ALIAS], interval=0.1)
+print("ready", flush=True)
+threading.Thread(target=lambda: (sys.stdin.read(), worker.stop())).start()
+worker.run()
+print(worker.counts["delivered"])
+"""
+
+
+def configuration(river):
+    """Return the settings of a worker whose leases are short."""
+    return {
+        "SECRET_KEY": river.sandbox.secret_key,
+        "BASE_URL": river.sandbox.base_url,
+        "DISPATCHER": "worker",
+        "TIMEOUT": [1, 2],
+        "CONCURRENCY": 4,
+        "POLL": [60, 60, 3600],
+    }
+
+
+@on_servers
+def test_four_workers_with_different_clocks_send_each_execution_once(settings, alias):
+    """A lease ends when the database says so, not when the fastest clock does."""
+    with open_river(settings, alias) as river:
+        river.sandbox.faults.add("latency", seconds=0.1, times=None)
+        workers = [
+            programs.start(
+                CLOCK + WORK.format(minutes=minutes),
+                configuration=configuration(river),
+                alias=alias,
+            )
+            for minutes in (-5, 0, 5, 10)
+        ]
+        try:
+            for worker in workers:
+                assert "ready\n" == worker.stdout.readline(), worker.stderr.read()
+            services.execute_many([{"workflow": "bake", "using": alias}] * 200)
+            ends = time.monotonic() + 30
+            while river.rows().queued().exists() and time.monotonic() < ends:
+                time.sleep(0.05)
+        finally:
+            said = [worker.communicate(timeout=30) for worker in workers]
+
+        assert 200 == river.rows().filter(status=Status.RUNNING).count()
+        assert {1} == set(Counter(call.idempotency_key for call in river.executed).values())
+        delivered = [int(printed) for printed, _complaints in said]
+        assert 200 == sum(delivered)
+        assert min(delivered) > 0
+
+
+@on_servers
+def test_a_wrong_clock_neither_hurries_nor_delays(settings, alias):
+    """What is due is due by the database's clock, also when a worker's clock is set meanwhile."""
+    with open_river(settings, alias) as river:
+        due = river.execute()
+        later = river.execute(run_at=timezone.now() + timedelta(minutes=1))
+        programs.run(
+            f"""{CLOCK}
+set_clock(-5)
+Worker(aliases=[ALIAS]).run_until_idle()
+set_clock(5)
+Worker(aliases=[ALIAS]).run_until_idle()
+""",
+            configuration=configuration(river),
+            alias=alias,
+        )
+
+        due = river.row(due)
+        assert (Status.RUNNING, Status.QUEUED) == (due.status, river.row(later).status)
+        assert 1 == len(river.executed)
+        # Its times are the database's as well: the next poll is a minute away.
+        assert abs(due.dispatched_at - timezone.now()) < timedelta(seconds=20)
+        assert timedelta(seconds=40) < due.due_at - timezone.now() < timedelta(seconds=60)
