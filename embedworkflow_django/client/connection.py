@@ -25,6 +25,7 @@ class TimedReader(io.RawIOBase):
     """Reads an answer from its socket until the socket's timeout is used up as a whole."""
 
     def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
         # Through makefile, for the socket stays open until its last file is closed.
         self._source = sock.makefile("rb", buffering=0)
         self._ends = time.monotonic() + (sock.gettimeout() or 0.0)
@@ -39,8 +40,11 @@ class TimedReader(io.RawIOBase):
         Raises:
             TimeoutError: the answer is not complete in time.
         """
-        if time.monotonic() > self._ends:
+        left = self._ends - time.monotonic()
+        if left <= 0:
             raise TimeoutError("timed out")
+        # Or the last byte in time would be given as long again as the whole.
+        self._sock.settimeout(left)
         return self._source.readinto(buffer)
 
     def close(self) -> None:
