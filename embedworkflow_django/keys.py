@@ -6,6 +6,7 @@ import os
 import threading
 import time
 import uuid
+from datetime import datetime
 
 _lock = threading.Lock()
 _last = 0
@@ -22,3 +23,9 @@ def uuid7() -> uuid.UUID:
     tail = int.from_bytes(os.urandom(8)) >> 2
     milliseconds, fraction = stamp >> 12, stamp & 0xFFF
     return uuid.UUID(int=milliseconds << 80 | 7 << 76 | fraction << 64 | 2 << 62 | tail)
+
+
+def first_of(when: datetime) -> uuid.UUID:
+    """Return the least UUID version 7 of a millisecond: keys made from then on are not below it."""
+    milliseconds = int(when.timestamp() * 1000)
+    return uuid.UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62)

@@ -117,7 +117,7 @@ def test_the_list_shows_the_newest_first_whatever_the_url_asks(chef):
 
 
 def test_the_list_takes_as_many_queries_for_100_rows_as_for_one(chef):
-    """No query is made per row: session, user, alert, count and rows are all there is."""
+    """No query is made per row: session, user, alert, counts, keys and rows are all there is."""
     cake = Cake.objects.create(name="Sacher")
     source = {"source_type": "bakery.cake", "source_id": str(cake.pk)}
     make(**source)
@@ -130,7 +130,7 @@ def test_the_list_takes_as_many_queries_for_100_rows_as_for_one(chef):
         assert 1 + more == len(answer.context["cl"].result_list)
         counts.append(len(queries))
 
-    assert [5, 5] == counts
+    assert [6, 6] == counts
 
 
 def test_the_list_fetches_no_json(chef):
@@ -139,7 +139,7 @@ def test_the_list_fetches_no_json(chef):
     with CaptureQueriesContext(connection) as queries:
         chef.get(url("changelist"))
 
-    (rows,) = [q["sql"] for q in queries if '"workflow"' in q["sql"] or "`workflow`" in q["sql"]]
+    (rows,) = [q["sql"] for q in queries if re.search(r'["`]workflow["`]', q["sql"])]
     for column in lists.HEAVY:
         assert column not in rows
 
@@ -384,7 +384,7 @@ def test_the_choices_of_the_filters_are_not_looked_up(chef, declared):
         spec.parameter_name: [value for value, _label in spec.lookup_choices]
         for spec in answer.context["cl"].filter_specs
     }
-    assert {"status", "workflow"} == set(choices)
+    assert {"view", "status", "created", "workflow", "trigger"} == set(choices)
     assert Status.values == choices["status"]
     assert {"cake-sold", "odd"} <= set(choices["workflow"])
     assert "other" not in choices["workflow"]
@@ -397,6 +397,7 @@ def test_search_finds_what_is_asked_for_exactly(chef):
         id=uuid.UUID("019a0000-0000-7000-8000-0000000000ab"),
         workflow="welcome-email",
         remote_id="019b1111-0000-7000-8000-0000000000cd",
+        hashid="Xk3qP",
         idempotency_key="welcome:17",
         source_type="bakery.cake",
         source_id="17",
@@ -408,6 +409,7 @@ def test_search_finds_what_is_asked_for_exactly(chef):
         "019a0000-0000",
         "019b1111-0000-7000-8000-0000000000cd",
         " welcome:17 ",
+        "Xk3qP",
         "welcome-email",
         "bakery.cake:17",
         "Bakery.Cake: 17",
@@ -417,42 +419,6 @@ def test_search_finds_what_is_asked_for_exactly(chef):
     assert {term: [wanted.pk] for term in hits} == {term: listed(chef, q=term) for term in hits}
     assert {term: [] for term in misses} == {term: listed(chef, q=term) for term in misses}
     assert 2 == len(listed(chef, q="  "))
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        {},
-        {"status": "failed"},
-        {"workflow": "order-fulfilment"},
-        {"q": "019a0000"},
-        {"q": "019a0000-0000-7000-8000-0000000000ab"},
-        {"q": "order-fulfilment"},
-        {"q": "bakery.cake:17"},
-    ],
-    ids=str,
-)
-def test_the_list_never_reads_the_whole_table(chef, query):
-    """An index answers each question of the list, in its order where there may be many rows."""
-    if connection.vendor != "sqlite":
-        pytest.skip("Other databases read a small table from end to end, whatever its indexes.")
-    make()
-    with CaptureQueriesContext(connection) as queries:
-        chef.get(url("changelist"), query)
-    asked = [q["sql"] for q in queries if '"embedworkflow_execution"' in q["sql"]]
-
-    with connection.cursor() as cursor:
-        plans = [
-            step[3]
-            for sql in asked
-            for step in cursor.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall()
-        ]
-
-    assert len(asked) >= 3
-    scans = [plan for plan in plans if plan.startswith("SCAN embed") and "INDEX" not in plan]
-    assert [] == scans
-    if "bakery" not in str(query) and "019a" not in str(query):
-        assert not any("TEMP B-TREE" in plan for plan in plans)
 
 
 # The page

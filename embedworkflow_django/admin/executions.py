@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django import forms
@@ -9,22 +10,40 @@ from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from .. import conf
-from ..models import Execution
-from . import alerts, lists, outlook, presentation, sources
-from .filters import AccountFilter, StatusFilter, WorkflowFilter
+from ..models import Execution, Status
+from . import alerts, lists, presentation, sources
+from .filters import (
+    AccountFilter,
+    CreatedFilter,
+    QuickViewFilter,
+    StatusFilter,
+    TriggerFilter,
+    WorkflowFilter,
+)
+from .live import LiveListMixin
 from .views import PageMixin
 
-_FILTERS = (StatusFilter, WorkflowFilter, AccountFilter)
+_FILTERS = (
+    QuickViewFilter,
+    StatusFilter,
+    CreatedFilter,
+    WorkflowFilter,
+    TriggerFilter,
+    AccountFilter,
+)
+_SCRIPT: Any = forms.Script("embedworkflow_django/live.js", defer=True)
 
 
-class ExecutionAdminMixin(PageMixin):
+class ExecutionAdminMixin(LiveListMixin, PageMixin):
     """All that the admin of executions is, for any base class that a theme asks for.
 
     Rights: ``view_execution`` for list and page, ``view_execution_data`` to see secret values, and
@@ -37,6 +56,7 @@ class ExecutionAdminMixin(PageMixin):
         "workflow",
         "source_link",
         "progress_bar",
+        "tries",
         "created",
         "duration",
     )
@@ -49,8 +69,8 @@ class ExecutionAdminMixin(PageMixin):
     # What it takes for the search box to be there; get_search_results does the rest.
     search_fields = ("id",)
     search_help_text = _(
-        "An id or the first eight digits of one, a remote id, an idempotency key, a workflow, or a "
-        "source as app.model:key. Nothing but the exact one is found."
+        "An id or the first eight digits of one, a remote id, a hashid, an idempotency key, a "
+        "workflow, or a source as app.model:key. Nothing but the exact one is found."
     )
     show_facets = admin.ShowFacets.NEVER
     show_full_result_count = False
@@ -58,7 +78,7 @@ class ExecutionAdminMixin(PageMixin):
 
     @property
     def media(self) -> forms.Media:
-        """The style sheet; there is no script."""
+        """The style sheet that all the pages share."""
         own = forms.Media(css={"all": ("embedworkflow_django/admin.css",)})
         return super().media + own
 
@@ -100,10 +120,14 @@ class ExecutionAdminMixin(PageMixin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Return the list, under what is wrong at large."""
-        return super().changelist_view(
+        """Return the list, under what is wrong at large; a script keeps its rows up to date."""
+        answer = super().changelist_view(
             request, {"refused_accounts": self._alerts(request), **(extra_context or {})}
         )
+        context = answer.context_data if isinstance(answer, TemplateResponse) else None
+        if context and "cl" in context:
+            context["media"] += forms.Media(js=[_SCRIPT])
+        return answer
 
     def _alerts(self, request: HttpRequest) -> dict[str, str]:
         shown = request.method == "GET" and self.has_view_permission(request)
@@ -111,10 +135,11 @@ class ExecutionAdminMixin(PageMixin):
 
     @admin.display(description=_("status"))
     def status_badge(self, execution: Execution) -> SafeString:
-        """Return the status, and when a row that waits is attended to."""
-        hint = outlook.hint(execution, timezone.now())
+        """Return the status; and, where the row moves by itself, how the script finds it."""
         badge = presentation.badge(execution.status)
-        return format_html('{} <span class="ewf-under">{}</span>', badge, hint) if hint else badge
+        if execution.stop_requested_at and not execution.is_final:
+            badge = presentation.lines(badge, gettext("stop requested"))
+        return self.live_cell(execution, badge)
 
     @admin.display(description=_("source, user"))
     def source_link(self, execution: Execution) -> str:
@@ -132,6 +157,11 @@ class ExecutionAdminMixin(PageMixin):
     def progress_bar(self, execution: Execution) -> SafeString:
         """Return the counters of its actions."""
         return presentation.bar(execution)
+
+    @admin.display(description=_("attempts"))
+    def tries(self, execution: Execution) -> SafeString:
+        """Return how often its delivery was tried, and when it is tried next."""
+        return presentation.lines(str(execution.attempts or "–"), *_next_try(execution))
 
     @admin.display(description=_("created"))
     def created(self, execution: Execution) -> SafeString:
@@ -153,6 +183,15 @@ class ExecutionAdminMixin(PageMixin):
             presentation.duration(execution, now),
             presentation.elapsed(execution, now),
         )
+
+
+def _next_try(execution: Execution) -> Iterator[str]:
+    """Yield when a delivery is tried next, if that is known."""
+    now = timezone.now()
+    if execution.status == Status.QUEUED and execution.due_at and execution.due_at > now:
+        # The end of a worker's lease is no appointment.
+        when = {"when": presentation.moment(execution.due_at, now)}
+        yield gettext("being sent") if execution.claim else gettext("next %(when)s") % when
 
 
 @admin.register(Execution)

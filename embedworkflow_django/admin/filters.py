@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import conf, triggers
 from ..models import Execution, Status
+from . import days, quick
 
 
 class _ExactFilter(SimpleListFilter):
@@ -48,11 +49,22 @@ class WorkflowFilter(_ExactFilter):
         self, request: HttpRequest, model_admin: ModelAdmin[Any]
     ) -> Iterable[tuple[str, Any]]:
         """Return the workflows of the triggers, and the one that is looked at."""
-        declared = {trigger.workflow for trigger in triggers.registry.values()}
+        declared = (trigger.workflow for trigger in triggers.registry.values())
         names = {name for name in declared if isinstance(name, str)}
-        if chosen := request.GET.get(self.parameter_name):
-            names.add(chosen)
-        return [(name, name) for name in sorted(names)]
+        return _choices(names, request.GET.get(self.parameter_name))
+
+
+class TriggerFilter(_ExactFilter):
+    """By the trigger that asked for it; one that is gone can be given in the URL."""
+
+    title = _("trigger")
+    parameter_name = "trigger"
+
+    def lookups(
+        self, request: HttpRequest, model_admin: ModelAdmin[Any]
+    ) -> Iterable[tuple[str, Any]]:
+        """Return the triggers, and the one that is looked at."""
+        return _choices(set(triggers.registry), request.GET.get(self.parameter_name))
 
 
 class AccountFilter(_ExactFilter):
@@ -67,3 +79,48 @@ class AccountFilter(_ExactFilter):
         """Return the accounts in the settings; none, and so no filter, if there is only one."""
         aliases = conf.settings.accounts
         return [(alias, alias) for alias in aliases] if len(aliases) > 1 else []
+
+
+class CreatedFilter(SimpleListFilter):
+    """By the day of creation, which the primary key tells."""
+
+    title = _("created")
+    parameter_name = "created"
+
+    def lookups(
+        self, request: HttpRequest, model_admin: ModelAdmin[Any]
+    ) -> Iterable[tuple[str, Any]]:
+        """Return the days that there are."""
+        return [(name, each.title) for name, each in days.RANGES.items()]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[Execution]
+    ) -> QuerySet[Execution] | None:
+        """Return the rows of the days chosen."""
+        chosen = days.RANGES.get(self.value() or "")
+        return chosen.of(queryset) if chosen else queryset
+
+
+class QuickViewFilter(SimpleListFilter):
+    """By quick view; the links to them stand above the list, not among the filters."""
+
+    title = _("quick view")
+    parameter_name = quick.PARAMETER
+    template = "admin/embedworkflow/execution/no_filter.html"
+
+    def lookups(
+        self, request: HttpRequest, model_admin: ModelAdmin[Any]
+    ) -> Iterable[tuple[str, Any]]:
+        """Return the quick views."""
+        return [(name, view.title) for name, view in quick.VIEWS.items()]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[Execution]
+    ) -> QuerySet[Execution] | None:
+        """Return the rows of the view chosen."""
+        chosen = quick.VIEWS.get(self.value() or "")
+        return chosen.of(queryset) if chosen else queryset
+
+
+def _choices(declared: set[str], chosen: str | None) -> list[tuple[str, str]]:
+    return [(name, name) for name in sorted(declared | ({chosen} if chosen else set()))]

@@ -1,20 +1,21 @@
-"""The list of executions at any size of the table: its order, its count and its search."""
+"""The list of executions at any size of the table: its order, its counts and its search."""
 
 from __future__ import annotations
 
 import re
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
-from django.core.paginator import Paginator
+from django.core.paginator import InvalidPage, Paginator
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.text import capfirst
 
 from ..models import Execution
-from . import sources
+from . import questions, quick, sources
 
 if TYPE_CHECKING:
     _Paginator = Paginator[Execution]
@@ -51,7 +52,9 @@ class CappedPaginator(_Paginator):
 
 
 class ExecutionChangeList(ChangeList):
-    """The newest first, always; and each row with the URL of its source."""
+    """The newest first, always; with the quick views' counts, and each row's source's URL."""
+
+    quick_views: list[quick.Shown]
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         super().__init__(request, *args, **kwargs)
@@ -63,13 +66,38 @@ class ExecutionChangeList(ChangeList):
         return ["-pk"]
 
     def get_results(self, request: HttpRequest) -> None:
-        """Fetch the page without its heavy columns, and find out where its sources are."""
-        super().get_results(request)
-        # Not in the queryset itself: the actions need what the list does not show.
-        self.result_list = self.result_list.defer(*HEAVY)
+        """Count everything in one query, find the page's keys in an index, and fetch its rows."""
+        self.paginator = cast(
+            "CappedPaginator",
+            self.model_admin.get_paginator(request, self.queryset, self.list_per_page),
+        )
+        asked = {"": self.queryset, **quick.querysets(self.root_queryset)}
+        numbers = questions.counts(asked, MAX_COUNT)
+        self.paginator.counted = numbers.pop("")
+        chosen = quick.VIEWS.get(request.GET.get(quick.PARAMETER, ""))
+        self.quick_views = quick.shown(numbers, MAX_COUNT, chosen)
+        self.result_count = self.paginator.count
+        self.full_result_count = None
+        self.show_full_result_count = False
+        self.show_admin_actions = True
+        self.can_show_all = self.result_count <= self.list_max_show_all
+        self.multi_page = self.result_count > self.list_per_page
+        arms = quick.arms(self.queryset, chosen)
+        keys = questions.newest(arms, *self._bounds())
+        self.result_list = self.root_queryset.filter(pk__in=keys).order_by("-pk").defer(*HEAVY)
         links = sources.SourceLinks(self.model_admin.admin_site, request)
         for execution in self.result_list:
             execution.source_url = links.url(execution)
+
+    def _bounds(self) -> tuple[int, int]:
+        if self.show_all and self.can_show_all:
+            return 0, self.list_max_show_all
+        try:
+            number = self.paginator.validate_number(self.page_num)
+        except InvalidPage as error:
+            raise IncorrectLookupParameters from error
+        start = (number - 1) * self.list_per_page
+        return start, min(start + self.list_per_page, MAX_COUNT)
 
 
 def search(queryset: QuerySet[Execution], term: str) -> QuerySet[Execution]:
@@ -78,9 +106,9 @@ def search(queryset: QuerySet[Execution], term: str) -> QuerySet[Execution]:
     Args:
         queryset: The executions to search.
         term: A source as ``app.model:pk``; an id or its beginning, of eight digits at least; a
-            remote id or an idempotency key; or else a workflow. All exactly.
+            remote id, a hashid or an idempotency key; or else a workflow. All exactly.
     """
-    exactly = Q(remote_id=term) | Q(idempotency_key=term)
+    exactly = Q(remote_id=term) | Q(idempotency_key=term) | Q(hashid=term)
     if source := _SOURCE.fullmatch(term):
         about = Q(source_type=source[1].lower(), source_id=source[2].strip())
         return queryset.filter(exactly | about)
