@@ -35,6 +35,7 @@ DEFAULTS: dict[str, Any] = {
     "ACCOUNTS": {},
     "DISPATCHER": "thread",
     "CONCURRENCY": 8,
+    "RATE": None,
     "LEASE": None,
     "GIVE_UP_AFTER": timedelta(days=3),
     "ON_LOST_ANSWER": "resend",
@@ -98,7 +99,10 @@ ACCOUNT_SETTINGS: dict[str, Callable[[object], Any]] = {
     "USER_KEY": values.user_key,
     "IDEMPOTENCY_HEADER": values.header,
     "MAX_ANSWER_SIZE": values.integer,
+    "RATE": values.rate,
 }
+# What the client is not told: it is about who calls, and how often.
+_NOT_THE_CLIENTS = ("USER_KEY", "RATE")
 
 
 class Settings:
@@ -131,7 +135,7 @@ class Settings:
 
     @property
     def concurrency(self) -> int:
-        """How many calls a worker has in flight at once."""
+        """How many calls of an account a worker has in flight at once."""
         return self._read("CONCURRENCY", values.integer)
 
     @property
@@ -248,7 +252,7 @@ def account(alias: str = DEFAULT_ACCOUNT) -> Account:
             f"There is no account {alias!r} in {SETTING}. {did_you_mean(alias, settings.accounts)}"
         )
     own, given = _own(alias), settings.given
-    names = (name for name in ACCOUNT_SETTINGS if name != "USER_KEY")
+    names = (name for name in ACCOUNT_SETTINGS if name not in _NOT_THE_CLIENTS)
     return Account(
         alias=alias,
         **{name.lower(): _account_value(alias, name, own, given) for name in names},

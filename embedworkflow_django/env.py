@@ -60,6 +60,7 @@ _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "GIVE_UP_AFTER": (duration, _DURATION_WORDS),
     "RETENTION": (duration, _DURATION_WORDS),
     "CONCURRENCY": (int, "a whole number"),
+    "RATE": (float, "a number of calls a second"),
     "MAX_ANSWER_SIZE": (int, "a whole number of bytes"),
     "MAX_DATA_SIZE": (int, "a whole number of bytes"),
     "REDACT": (_words, "a list with commas"),

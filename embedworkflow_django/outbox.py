@@ -216,14 +216,19 @@ def _compared(connection: BaseDatabaseWrapper) -> _Comparison:
 # Claim
 
 
-def next_due(using: str, *, without: Collection[str] = ()) -> datetime | None:
+def next_due(
+    using: str, *, account: str | None = None, without: Collection[str] = ()
+) -> datetime | None:
     """Return when the next row becomes due, by this process's clock; ``None`` when none will.
 
     Args:
         using: The database's alias.
+        account: The only account that is looked at.
         without: The accounts that are passed over.
     """
     waiting = Execution.objects.using(using).filter(due_at__isnull=False)
+    if account is not None:
+        waiting = waiting.filter(account=account)
     if without:
         waiting = waiting.exclude(account__in=without)
     due_at = waiting.order_by("due_at").values_list("due_at", flat=True).first()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -48,6 +49,15 @@ def integer(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
     raise _unfit("a whole number of at least 1", value)
+
+
+def rate(value: object) -> float | None:
+    """Return a positive number, or ``None``."""
+    if value is None:
+        return None
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf:
+        return float(value)
+    raise _unfit("a positive number of calls a second, or None", value)
 
 
 def text(value: object) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from queue import Empty, SimpleQueue
 
 from django.db import (
@@ -30,6 +31,7 @@ from django.utils import timezone
 
 from . import conf, delivery, mirror, outbox, sync
 from .exceptions import InvalidAnswer
+from .lanes import LARGEST_BATCH, Lane
 from .mirror import Change
 from .models import Status
 from .outbox import Claimed
@@ -41,14 +43,14 @@ logger = logging.getLogger("embedworkflow_django")
 DATABASE_ERRORS = (DatabaseError, InterfaceError)
 # How long ended calls are gathered before they are written together, in seconds.
 GATHER = 0.1
-# How much is claimed ahead of the threads, in seconds of work at the present pace.
-AHEAD = 0.3
-LARGEST_BATCH = 500
 LONGEST_DATABASE_PAUSE = 30.0
+# How often rows are looked for whose account the settings do not know, in seconds.
+STRANGERS = 60.0
 # How often a worker's process does its chores, in seconds; and how soon after it was woken.
 CHORES_EVERY = 5.0
 CHORES_WOKEN = 1.0
 _Key = tuple[str, uuid.UUID]
+_Look = tuple[str, str | None]
 
 #: What else a worker's process does once in a while for each database, given its alias, on the
 #: thread that runs the receivers; returns whether more waits.
@@ -69,8 +71,9 @@ class Worker:
 
     Args:
         aliases: The databases; all that admit executions by default.
-        concurrency: How many calls are in flight at once; the setting by default.
+        concurrency: How many calls of an account are in flight at once; the setting by default.
         interval: The longest time between two looks at a database, in seconds.
+        pauses: The paused accounts that an earlier worker has left.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Worker:
         aliases: Iterable[str] | None = None,
         concurrency: int | None = None,
         interval: float = 1.0,
+        pauses: Pauses | None = None,
     ) -> None:
         self.token = uuid.uuid4().hex
         self.aliases = list(aliases) if aliases is not None else outbox.databases()
@@ -86,26 +90,28 @@ class Worker:
         self.interval = interval
         #: How often each outcome was recorded.
         self.counts: Counter[str] = Counter()
-        self._calls: SimpleQueue[Claimed | None] = SimpleQueue()
+        self._lanes: dict[str, Lane] = {}
         self._news: SimpleQueue[tuple[Claimed, Change] | None] = SimpleQueue()
         self._inbox: SimpleQueue[_Ended | None] = SimpleQueue()
         self._in_hand: dict[_Key, Claimed] = {}
         self._announcing: dict[_Key, Claimed] = {}
         self._heard: list[_Ended] = []
         self._gathered_since = 0.0
-        self._threads: list[threading.Thread] = []
         self._announcer: threading.Thread | None = None
-        self._pauses = Pauses()
+        self._pauses = pauses or Pauses()
         self._pulse = Pulse(concurrency=self.concurrency)
         self._chores_at = 0.0
-        self._looks: dict[str, float] = {}
+        self._strangers_at = time.monotonic() + STRANGERS
+        # Until when a database, or the rows of one of its accounts, are not looked at.
+        self._down: dict[str, float] = {}
+        self._looks: dict[_Look, float] = {}
+        # Where the last claim has brought less than it might have.
+        self._quiet: set[_Look] = set()
         self._failures: Counter[str] = Counter()
-        self._eager: set[str] = set(self.aliases)
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._abandoned = threading.Event()
         self._leaves_at: float | None = None
-        self._pace = 0.0
         self._measured = self._renewed = time.monotonic()
 
     # What others call
@@ -136,10 +142,11 @@ class Worker:
         try:
             while not self._stopping.is_set() and (ends is None or time.monotonic() < ends):
                 self._looks.clear()
-                if not self._claim(due_before) and not self._unfinished:
+                claimed, waits = self._claim(due_before), self._unfinished
+                if not claimed and not waits and not (waits := self._held_back(due_before)):
                     break
                 self._beat()
-                self._hear(GATHER if self._unfinished else 0.0)
+                self._hear(GATHER if waits else 0.0)
             while self._do_chores() and (ends is None or time.monotonic() < ends):
                 pass
         finally:
@@ -214,100 +221,122 @@ class Worker:
         if self._woken.is_set():
             self._woken.clear()
             self._looks.clear()
-            self._eager.update(self.aliases)
+            self._quiet.clear()
         probes, count = self._pauses.probes(), 0
         for using in self.aliases:
-            room = self._room()
-            if not probes and (room <= 0 or self._looks.get(using, 0.0) > time.monotonic()):
+            if self._down.get(using, 0.0) > time.monotonic():
                 continue
             try:
-                claimed = self._due_rows(using, room, probes, due_before)
+                for account in probes:
+                    count += self._claim_from(using, account, 1, due_before)
+                for account, room in self._open():
+                    if self._is_due(using, account):
+                        count += self._claim_from(using, account, room, due_before)
+                if self._strangers_at <= time.monotonic():
+                    known = conf.settings.accounts
+                    count += self._claim_from(using, None, 1, due_before, without=known)
             except DATABASE_ERRORS as error:
                 self._database_failed(using, error)
                 continue
             self._failures.pop(using, None)
-            count += len(claimed)
-            for each in claimed:
-                if self._take(each):
-                    self._hand_over(each)
+        if self._strangers_at <= time.monotonic():
+            self._strangers_at = time.monotonic() + STRANGERS
         return count
 
-    def _due_rows(
-        self, using: str, room: int, probes: list[str], due_before: datetime | None
-    ) -> list[Claimed]:
-        now, lease = timezone.now(), conf.settings.lease
-        claimed: list[Claimed] = []
-        for account in probes:
-            claimed += outbox.claim(
-                using,
-                token=self.token,
-                now=now,
-                lease=lease,
-                limit=1,
-                due_before=due_before,
-                account=account,
-            )
-        if room <= 0 or not self._is_due(using, now):
-            return claimed
-        rows = outbox.claim(
+    def _open(self) -> Iterator[tuple[str | None, int]]:
+        """Yield whose rows may be claimed now and how many; ``None`` stands for anybody's."""
+        accounts, paused = conf.settings.accounts, self._pauses.accounts()
+        lanes = {account: self._lane(account) for account in accounts}
+        if paused or any(not lane.is_free for lane in lanes.values() if len(lanes) > 1):
+            # One account's backlog is not searched for another's rows, and fills no lane but its.
+            for account, lane in lanes.items():
+                if account not in paused and (room := lane.room()):
+                    yield account, room
+        elif room := min(lane.room() for lane in lanes.values()):
+            yield None, room
+
+    def _claim_from(
+        self,
+        using: str,
+        account: str | None,
+        limit: int,
+        due_before: datetime | None,
+        without: Collection[str] = (),
+    ) -> int:
+        claimed = outbox.claim(
             using,
             token=self.token,
-            now=now,
-            lease=lease,
-            limit=room,
+            now=timezone.now(),
+            lease=conf.settings.lease,
+            limit=limit,
             due_before=due_before,
-            without=self._pauses.accounts(),
+            account=account,
+            without=without,
         )
-        if len(rows) == room:
-            self._eager.add(using)
-        return claimed + rows
+        if len(claimed) == limit:
+            self._quiet.discard((using, account))
+        elif not without:
+            self._quiet.add((using, account))
+        for each in claimed:
+            if self._take(each):
+                self._hand_over(each)
+        return len(claimed)
 
-    def _is_due(self, using: str, now: datetime) -> bool:
+    def _is_due(self, using: str, account: str | None) -> bool:
         """Return whether a claim is worth its statements; note when to look again if not."""
-        if using in self._eager:
-            self._eager.discard(using)
+        look = using, account
+        if self._looks.get(look, 0.0) > time.monotonic():
+            return False
+        if look not in self._quiet:
             return True
-        due_at = outbox.next_due(using, without=self._pauses.accounts())
-        wait = self.interval if due_at is None else (due_at - now).total_seconds()
+        due_at = outbox.next_due(using, account=account)
+        wait = self.interval if due_at is None else (due_at - timezone.now()).total_seconds()
         if wait > 0:
-            self._looks[using] = time.monotonic() + min(wait, self.interval)
+            self._looks[look] = time.monotonic() + min(wait, self.interval)
         return wait <= 0
 
-    def _room(self) -> int:
-        """Return how many rows may be claimed now."""
-        if conf.settings.on_lost_answer == "hold":
-            # Nothing that cannot be sent at once: a claim says that it may have been received.
-            return self.concurrency - len(self._in_hand)
-        ahead = min(self.concurrency + int(self._pace * AHEAD), LARGEST_BATCH)
-        room = ahead - len(self._in_hand)
-        # Few big claims are cheaper than many small ones.
-        return room if 2 * room >= ahead or len(self._in_hand) < self.concurrency else 0
+    def _held_back(self, due_before: datetime) -> bool:
+        """Return whether rows are due that nothing holds up but an account's rate."""
+        looks = (
+            outbox.next_due(using, account=account)
+            for account, lane in self._lanes.items()
+            if lane.wait() is not None
+            for using in self.aliases
+        )
+        return any(due_at is not None and due_at <= due_before for due_at in looks)
+
+    def _lane(self, account: str) -> Lane:
+        if account not in self._lanes:
+            self._lanes[account] = Lane(account, concurrency=self.concurrency)
+        return self._lanes[account]
 
     def _take(self, claimed: Claimed) -> bool:
         """Take a row in hand; return whether a call is due, and not only its announcement."""
         key = _key(claimed)
         if key in self._in_hand or key in self._announcing:
             return False  # Its lease had run out under our own hands, and is now prolonged.
-        self._in_hand[key] = claimed
         row = claimed.execution
         if not row.is_final or row.announced_at is not None:
+            self._in_hand[key] = claimed
+            self._lane(row.account).take()
             return True
         self._announce(claimed, mirror.change(row, {}, source="", outcome="finished"))
         return False
 
     def _hand_over(self, claimed: Claimed) -> None:
-        if len(self._threads) < min(self.concurrency, len(self._in_hand)):
-            started = _start(self._serve, "call")
-            self._threads += [started] if started else []
-        if self._threads:
-            self._calls.put(claimed)
+        lane = self._lane(claimed.execution.account)
+        if lane.wants_a_thread:
+            started = _start(partial(self._serve, lane), "call")
+            lane.threads += [started] if started else []
+        if lane.threads:
+            lane.calls.put(claimed)
         else:
             self._inbox.put(self._call(claimed))
 
     # Calling: in HTTP threads, no database
 
-    def _serve(self) -> None:
-        while (claimed := self._calls.get()) is not None:
+    def _serve(self, lane: Lane) -> None:
+        while (claimed := lane.calls.get()) is not None:
             self._inbox.put(self._call(claimed))
 
     def _call(self, claimed: Claimed) -> _Ended:
@@ -335,8 +364,12 @@ class Worker:
         waits = [self.interval, self._pulse.wait()]
         if (probe := self._pauses.wait()) is not None:
             waits.append(probe)
-        if self._room() > 0:
-            waits += [self._looks.get(using, 0.0) - now for using in self.aliases]
+        waits += [wait for lane in self._lanes.values() if (wait := lane.wait()) is not None]
+        waits += [
+            max(self._looks.get((using, account), 0.0), self._down.get(using, 0.0)) - now
+            for account, _room in self._open()
+            for using in self.aliases
+        ]
         return max(0.0, min(waits))
 
     def _hear(self, patience: float) -> None:
@@ -372,8 +405,10 @@ class Worker:
 
     def _record(self) -> None:
         now = time.monotonic()
-        pace = len(self._heard) / max(now - self._measured, 0.01)
-        self._pace, self._measured = (self._pace + pace) / 2, now
+        heard = Counter(ended.claimed.execution.account for ended in self._heard)
+        for account, lane in self._lanes.items():
+            lane.measure(heard[account], max(now - self._measured, 0.01))
+        self._measured = now
         by_database: dict[str, list[_Ended]] = defaultdict(list)
         for ended in self._heard:
             by_database[ended.claimed.using].append(ended)
@@ -393,7 +428,7 @@ class Worker:
             else:
                 self._put_down(ended.claimed)
                 logger.error("Execution %s was left to its lease.", ended.claimed.execution.pk)
-        self._gathered_since = self._looks[using]
+        self._gathered_since = self._down[using]
 
     def _settle(self, using: str, together: list[_Ended]) -> None:
         now = timezone.now()
@@ -458,7 +493,8 @@ class Worker:
             self._announce(claimed, change)
 
     def _put_down(self, claimed: Claimed) -> None:
-        self._in_hand.pop(_key(claimed), None)
+        if self._in_hand.pop(_key(claimed), None):
+            self._lane(claimed.execution.account).put_down()
         self._announcing.pop(_key(claimed), None)
 
     def _renew(self) -> None:
@@ -490,7 +526,7 @@ class Worker:
         """Drop a connection that has failed, and leave its database alone for a while."""
         self._failures[using] += 1
         wait = min(LONGEST_DATABASE_PAUSE, self.interval * 2 ** (self._failures[using] - 1))
-        self._looks[using] = time.monotonic() + wait
+        self._down[using] = time.monotonic() + wait
         logger.warning("Database %r failed; trying again in %.1f s: %s", using, wait, error)
         connections[using].close()
 
@@ -498,7 +534,7 @@ class Worker:
 
     def _announce(self, claimed: Claimed, change: Change) -> None:
         if change.finishes:
-            self._in_hand.pop(_key(claimed), None)
+            self._put_down(claimed)
             self._announcing[_key(claimed)] = claimed
         self._news.put((claimed, change))
 
@@ -552,14 +588,16 @@ class Worker:
         self._stopping.set()
         patience = conf.settings.lease.total_seconds() / 2
         ends = time.monotonic() + patience
-        with suppress(Empty):
-            while (claimed := self._calls.get_nowait()) is not None:
-                self._inbox.put(self._call(claimed))  # Gives it back.
+        for lane in self._lanes.values():
+            with suppress(Empty):
+                while (claimed := lane.calls.get_nowait()) is not None:
+                    self._inbox.put(self._call(claimed))  # Gives it back.
         while self._unfinished and not self._abandoned.is_set() and time.monotonic() < ends:
             self._hear(GATHER)
         self._record()
-        for _thread in self._threads:
-            self._calls.put(None)
+        for lane in self._lanes.values():
+            for _thread in lane.threads:
+                lane.calls.put(None)
         self._news.put(None)
         self._beat(ended=True)
 

@@ -44,6 +44,7 @@ def test_an_empty_environment_gives_an_empty_dict(variables):
         ("MAX_ANSWER_SIZE", "1000", 1000),
         ("DISPATCHER", "worker", "worker"),
         ("CONCURRENCY", "16", 16),
+        ("RATE", "2.5", 2.5),
         ("LEASE", "2m", timedelta(minutes=2)),
         ("GIVE_UP_AFTER", "3d", timedelta(days=3)),
         ("GIVE_UP_AFTER", "90", timedelta(seconds=90)),
@@ -70,6 +71,7 @@ def test_each_setting_has_a_typed_variable(variables, settings, name, text, expe
     settings.EMBEDWORKFLOW = given
     if name in conf.ACCOUNT_SETTINGS and name != "USER_KEY":
         conf.account()
+        conf.account_value("default", name)
     elif name != "USER_KEY":
         getattr(conf.settings, name.lower())
 
@@ -114,6 +116,7 @@ def test_accounts_may_not_share_their_variables(variables):
     ("name", "text"),
     [
         ("CONCURRENCY", "many"),
+        ("RATE", "often"),
         ("TIMEOUT", "3,"),
         ("TIMEOUT", "fast"),
         ("POLL", "1,2,3y"),

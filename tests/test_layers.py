@@ -19,10 +19,10 @@ FLOORS = [
     {"client", "conf"},
     {"models", "connections", "redaction", "encoding", "pauses"},
     {"intake", "outbox", "mirror"},
-    {"delivery", "sync", "pulse"},
+    {"delivery", "sync", "pulse", "lanes"},
     {"worker"},
     {"dispatchers"},
-    {"services"},
+    {"services", "figures"},
     {"triggers"},
     {"admin", "rest", "management", "testing", "checks"},
     # Django and pytest come in here: one registers the checks, the other offers the fixtures.

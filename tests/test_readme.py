@@ -20,7 +20,7 @@ from django.dispatch import Signal
 
 from embedworkflow_django import conf, signals, testing
 from embedworkflow_django.management import commands
-from embedworkflow_django.models import Execution, Status
+from embedworkflow_django.models import Execution, Job, Status
 
 from . import snippets
 
@@ -275,7 +275,8 @@ def test_the_permissions_table_is_the_code_s():
     """Every permission that somebody asks for is there."""
     shown = {names(row[0])[0] for row in table("Let people in", ROOT / "docs/howto.md")}
 
-    codenames = {"view_execution", *(codename for codename, _ in Execution._meta.permissions)}
+    own = (*Execution._meta.permissions, *Job._meta.permissions)
+    codenames = {"view_execution", "view_job", *(codename for codename, _ in own)}
     assert {f"embedworkflow.{codename}" for codename in codenames} == shown
 
 

@@ -1,0 +1,139 @@
+"""Lanes: one account's calls delay no other's, and a rate is kept."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
+
+from embedworkflow_django import conf, services, worker
+from embedworkflow_django.models import Execution, Status
+from embedworkflow_django.worker import Worker
+
+from .databases import EVERY_DATABASE
+from .wire import Silence, serving
+
+
+@pytest.fixture(params=EVERY_DATABASE)
+def db_alias(request):
+    """Each kind of database in turn."""
+    return request.param
+
+
+def wait_until(condition, timeout=20):
+    """Wait until something holds, or fail."""
+    ends = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < ends
+        threading.Event().wait(0.01)
+
+
+def queue(river, count, **options):
+    """Queue many executions of the account ``default``."""
+    services.execute_many([{"workflow": "bake", "using": river.alias, **options}] * count)
+
+
+def eu(river, **changes):
+    """Return the settings of an account ``eu`` that reaches the sandbox."""
+    return {
+        "SECRET_KEY": river.sandbox.secret_key,
+        "BASE_URL": river.sandbox.base_url,
+        "RATE": None,
+        **changes,
+    }
+
+
+@pytest.mark.parametrize("policy", ["resend", "hold"])
+def test_an_account_that_never_answers_delays_no_other(river, policy):
+    """Its backlog fills its own lane; another account's fresh execution goes out meanwhile."""
+    with serving(Silence()) as dead:
+        river.configure(
+            BASE_URL=dead.base_url,
+            TIMEOUT=(1, 30),
+            CONCURRENCY=2,
+            ON_LOST_ANSWER=policy,
+            ACCOUNTS={"eu": eu(river)},
+        )
+        queue(river, 50)
+        with river.running(interval=0.1) as running:
+            wait_until(lambda: len(dead.requests) == 2)
+            fresh = river.execute(account="eu")
+            running.wake()
+            wait_until(lambda: river.row(fresh).status == Status.RUNNING)
+            assert 2 == len(dead.requests)
+            running.stop(now=True)
+
+
+def test_a_backlog_is_not_ahead_of_another_account(river):
+    """Fifty that came before are still waiting when the other account's one is delivered."""
+    river.configure(RATE=10, ACCOUNTS={"eu": eu(river)})
+    queue(river, 50)
+    fresh = river.execute(account="eu")
+    with river.running(interval=0.05):
+        wait_until(lambda: river.row(fresh).status == Status.RUNNING)
+        assert river.rows().filter(account="default", status=Status.QUEUED).count() > 10
+
+
+def test_a_rate_is_kept_to_the_end(river):
+    """A worker that runs until it is idle waits for its turns, and leaves nothing behind."""
+    river.configure(RATE=20)
+    queue(river, 30)
+    began = time.monotonic()
+    river.work()
+
+    assert 30 == river.rows().filter(status=Status.RUNNING).count()
+    # Twenty may have been saved up; the others wait for theirs.
+    assert time.monotonic() - began > (30 - 20 - 1) / 20
+
+
+def test_a_rate_ends_nothing_early_where_nothing_is_due(river):
+    """What is due later does not keep a worker that runs until it is idle."""
+    river.configure(RATE=1, POLL=(60, 60, 3600))
+    river.execute()
+    river.work()
+
+    assert Status.RUNNING == river.row().status
+    assert river.row().due_at is not None
+
+
+def test_all_workers_of_a_process_share_a_rate(river):
+    """The second one finds the turns used up that the first one took."""
+    river.configure(RATE=2)
+    queue(river, 4)
+    Worker(aliases=[river.alias]).run_until_idle(timeout=0.05)
+    Worker(aliases=[river.alias]).run_until_idle(timeout=0.05)
+
+    assert len(river.executed) <= 3
+
+
+def test_rows_of_an_account_that_is_no_more_are_found(river, monkeypatch):
+    """Also while another account is paused: they say what is wrong with them."""
+    monkeypatch.setattr(worker, "STRANGERS", 0.0)
+    river.configure(ACCOUNTS={"eu": eu(river, SECRET_KEY="sk_test_wrong")})
+    with river.running(interval=0.05) as running:
+        refused = river.execute(account="eu")
+        wait_until(lambda: "401" in river.row(refused).last_error)
+        stray = Execution(account="gone", workflow="bake")
+        stray.save(using=river.alias)
+        running.wake()
+        wait_until(lambda: "'gone'" in river.row(stray).last_error)
+
+
+def test_one_account_costs_no_further_statements(river):
+    """Where there is no other account, nothing is asked for one."""
+    queue(river, 20)
+    with CaptureQueriesContext(connections[river.alias]) as captured:
+        river.work()
+
+    assert not [query for query in captured if '"account" = ' in query["sql"].lower()]
+
+
+@pytest.mark.parametrize("rate", [0, -1, True, "5", float("inf"), float("nan")])
+def test_a_rate_that_makes_no_sense_is_refused(settings, rate):
+    """The error names the setting."""
+    settings.EMBEDWORKFLOW = {"RATE": rate}
+    with pytest.raises(conf.ConfigurationError, match=r'\["RATE"\] should be a positive number'):
+        conf.account_value("default", "RATE")
