@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import chain, repeat
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from . import conf
+from .exceptions import InvalidExecution
 
 REDACTED = "••••••"
+_NOTHING = object()
 
 
 def redact(value: Any) -> Any:
@@ -20,6 +25,31 @@ def redact(value: Any) -> Any:
         patterns, in any case, is ``REDACTED``.
     """
     return _redact(value, [pattern.lower() for pattern in conf.settings.redact])
+
+
+def restore(value: Any, original: Any) -> Any:
+    """Return a redacted copy that somebody has edited, with the secrets back where they were.
+
+    Args:
+        value: What has become of the copy.
+        original: What it was a copy of.
+
+    Raises:
+        InvalidExecution: A secret is hidden where there was none.
+    """
+    if value == REDACTED:
+        if original is _NOTHING:
+            raise InvalidExecution(
+                _("%s stands for a hidden value, but there was none in this place.") % REDACTED
+            )
+        return original
+    if isinstance(value, dict):
+        before = original if isinstance(original, dict) else {}
+        return {key: restore(item, before.get(key, _NOTHING)) for key, item in value.items()}
+    if isinstance(value, list):
+        olds = chain(original if isinstance(original, list) else [], repeat(_NOTHING))
+        return [restore(item, old) for item, old in zip(value, olds, strict=False)]
+    return value
 
 
 def _redact(value: Any, patterns: list[str]) -> Any:

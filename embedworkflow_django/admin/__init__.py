@@ -9,10 +9,14 @@ subclass. Put ``ExecutionAdminMixin`` in front of whatever ``ModelAdmin`` your t
     class MyExecutionAdmin(ExecutionAdminMixin, unfold.admin.ModelAdmin):
         def has_view_permission(self, request, obj=None):
             return super().has_view_permission(request, obj) and ...
+
+To show executions on the pages of your own models, and to run workflows from there, put
+``WorkflowsAdminMixin`` in front of their ``ModelAdmin``.
 """
 
 from __future__ import annotations
 
 from .executions import ExecutionAdmin, ExecutionAdminMixin
+from .hosts import WorkflowsAdminMixin
 
-__all__ = ["ExecutionAdmin", "ExecutionAdminMixin"]
+__all__ = ["ExecutionAdmin", "ExecutionAdminMixin", "WorkflowsAdminMixin"]
