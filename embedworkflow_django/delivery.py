@@ -63,6 +63,9 @@ def act(claimed: Claimed) -> tuple[Change, Exception | None]:
         )
         if len(remote.id) > _LONGEST_ID:
             raise InvalidAnswer(_("The API answered with an id of %d characters.") % len(remote.id))
+        if not remote.id.isprintable() or remote.id in {".", ".."}:
+            # No column stores it, or no path could ask after it.
+            raise InvalidAnswer(_("The API answered with %r, which can be no id.") % remote.id)
     except APIError as error:
         return judge(claimed, error, timezone.now()), error
     return delivered(row, remote, timezone.now()), None

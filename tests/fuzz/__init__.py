@@ -1,0 +1,1 @@
+"""Answers that no API should give, by the hundred thousand; ``python -m tests.fuzz --help``."""
