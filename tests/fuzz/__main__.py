@@ -80,19 +80,23 @@ def faults_of(row) -> list[str]:
         for name in COUNTERS
         if not 0 <= getattr(row, name) <= LARGEST_INTEGER
     ]
-    documents = [row.log, row.stats, row.template, row.raw, row.execution_data]
-    events = list(row.events.all())
-    documents += [event.detail for event in events]
-    written = json.dumps(documents, allow_nan=False, ensure_ascii=False)
-    if any("\0" in text for text in _texts(documents)):
-        found.append("a document holds NUL")
-    written.encode()
     if not row.last_error.isprintable():
         found.append(f"last_error {row.last_error!r}")
-    if KEY in written + row.last_error:
-        found.append("the secret key")
+    events = list(row.events.all())
     if events and events[-1].status != row.status:
         found.append(f"the last event says {events[-1].status}, the row {row.status}")
+    documents = [row.log, row.stats, row.template, row.raw, *(event.detail for event in events)]
+    return found + _unstorable([*documents, row.last_error])
+
+
+def _unstorable(documents) -> list[str]:
+    found = []
+    written = json.dumps(documents, allow_nan=False, ensure_ascii=False)
+    written.encode()
+    if any("\0" in text for text in _texts(documents)):
+        found.append("a document holds NUL")
+    if KEY in written:
+        found.append("the secret key")
     return found
 
 
