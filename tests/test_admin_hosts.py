@@ -251,7 +251,7 @@ def test_the_projects_own_template_is_extended(boss, settings, tmp_path):
     (tmp_path / "own.html").write_text(
         '{% extends "admin/change_form.html" %}'
         "{% block object-tools-items %}<li>own tool</li>{% endblock %}"
-        "{% block content %}own content{% endblock %}"
+        "{% block content %}own content{{ block.super }}{% endblock %}"
     )
     settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
     site.get_model_admin(Cake).change_form_template = "own.html"
@@ -260,7 +260,9 @@ def test_the_projects_own_template_is_extended(boss, settings, tmp_path):
     finally:
         del site.get_model_admin(Cake).change_form_template
 
-    assert text.index("own tool") < text.index("own content") < text.index('id="workflows"')
+    section_at = text.index('id="workflows"')
+    assert text.index("own tool") < section_at
+    assert text.index("own content") < section_at
 
 
 def test_an_answer_that_is_no_template_is_left_alone(boss):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
-from django.urls import reverse
+from django.urls import get_resolver, reverse
 
 from embedworkflow_django.models import Execution, Status
 
@@ -240,3 +240,52 @@ def test_the_url_cannot_probe_hidden_columns(visit, lookup):
     answer = visit("superuser").get(url("changelist"), {lookup: "t"})
 
     assert 400 == answer.status_code
+
+
+# The walk
+
+#: What each URL of ours, by its name, takes to be seen: rights, and the method it is seen by.
+#: A URL that stands nowhere here fails the walk.
+NEEDED = {
+    "embedworkflow_execution_changelist": ("get", {"view_execution"}),
+    "embedworkflow_execution_change": ("get", {"view_execution"}),
+    "embedworkflow_execution_history": ("get", {"view_execution"}),
+    "embedworkflow_execution_live": ("get", {"view_execution"}),
+    "embedworkflow_execution_live_rows": ("get", {"view_execution"}),
+    "embedworkflow_execution_add": ("get", None),
+    "embedworkflow_execution_delete": ("get", None),
+    **{
+        f"embedworkflow_execution_{verb}": ("post", {"view_execution", f"{verb}_execution"})
+        for verb in VERBS
+    },
+}
+
+
+def urls_of_ours():
+    """Return the URLs that the admin has for our models, by name, as the resolver knows them."""
+    known = get_resolver().namespace_dict["admin"][1].reverse_dict
+    names = {name for name in known if isinstance(name, str)}
+    return {name for name in names if name.startswith("embedworkflow_")}
+
+
+def test_every_url_has_an_expectation():
+    """A URL cannot appear in the admin without somebody saying who may use it."""
+    assert set() == urls_of_ours() - set(NEEDED)
+
+
+@pytest.mark.parametrize("visitor", VISITORS)
+def test_the_walk(visit, visitor):
+    """Each URL that the resolver knows answers those with its rights, and nobody else."""
+    client = visit(visitor)
+    rights = set(STAFF.get(visitor, ()))
+    for name in sorted(urls_of_ours()):
+        method, needed = NEEDED[name]
+        verb = name.removeprefix("embedworkflow_execution_")
+        pattern = get_resolver().namespace_dict["admin"][1].reverse_dict[name]
+        args = [make(verb if verb in VERBS else "run_again").pk] if pattern[0][0][1] else []
+        allowed = needed is not None and (visitor == "superuser" or needed <= rights)
+
+        answer = getattr(client, method)(reverse(f"admin:{name}", args=args))
+
+        seen = {200, 302} if allowed and verb == "refresh" else {expected(visitor, allowed=allowed)}
+        assert answer.status_code in seen, name
