@@ -1,12 +1,14 @@
-"""What happens next to an execution, and what a person should do, in sentences."""
+"""What has become of an execution, what happens next, and what a person should do, in sentences."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from .. import conf
 from ..models import Execution, Status
@@ -14,17 +16,65 @@ from . import alerts, presentation
 
 # A row that is due for longer than this wants a worker, and says so.
 PATIENCE = timedelta(minutes=1)
+# The most failed actions that a sentence names.
+MAX_NAMES = 3
+
+_RUNNING = gettext_lazy("It runs since %(duration)s: %(done)d of %(total)d actions are done.")
+_STORIES: dict[str, Any] = {
+    Status.QUEUED: gettext_lazy("It was committed %(duration)s ago, and is not sent yet."),
+    Status.UPCOMING: gettext_lazy("Embed Workflow has it, and starts it later."),
+    Status.COMPLETED: gettext_lazy("It completed after %(duration)s."),
+    Status.FAILED: gettext_lazy("It failed after %(duration)s."),
+    Status.STOPPED: gettext_lazy("It was stopped after %(duration)s."),
+    Status.DELETED: gettext_lazy("It ended after %(duration)s, because its workflow was deleted."),
+    Status.UNDELIVERABLE: gettext_lazy("It was given up after %(duration)s and %(attempts)s."),
+    Status.UNCONFIRMED: gettext_lazy("It was sent, and nobody knows whether it was received."),
+    Status.CANCELED: gettext_lazy("It was canceled after %(duration)s, before it was sent."),
+    Status.UNKNOWN: gettext_lazy("What has become of it is not known."),
+}
 
 
-def sentences(execution: Execution, now: datetime | None = None) -> list[str]:
+def story(execution: Execution, now: datetime, failed: Sequence[str] = ()) -> str:
+    """Return what has become of an execution, in one sentence.
+
+    Args:
+        execution: Whose past it is.
+        now: The moment from which the past is seen.
+        failed: The names of the actions that failed.
+    """
+    about = {
+        "duration": presentation.elapsed(execution, now),
+        "attempts": ngettext("%(n)d attempt", "%(n)d attempts", execution.attempts)
+        % {"n": execution.attempts},
+        "done": execution.completed_actions_count,
+        "total": execution.actions_count,
+        "actions": ", ".join(f"“{name}”" for name in failed[:MAX_NAMES]),
+    }
+    if failed and execution.status == Status.FAILED:
+        return _("It failed after %(duration)s, at %(actions)s.") % about
+    if failed and not execution.is_final:
+        return _("%(actions)s failed; the rest goes on, since %(duration)s.") % about
+    if execution.status == Status.QUEUED and execution.attempts:
+        return _(
+            "It is not started yet: %(attempts)s in %(duration)s, none of them successful."
+        ) % (about)
+    return str(_STORIES.get(execution.status, _RUNNING)) % about
+
+
+def sentences(
+    execution: Execution, now: datetime | None = None, *, refused: Container[str] = ()
+) -> list[str]:
     """Return what will happen to an execution by itself, and what a person can do.
 
     Args:
         execution: Whose future it is.
         now: The moment from which the future is seen; now, if left out.
+        refused: The accounts that the API does not let in.
     """
     now = now or timezone.now()
     tell = _TELLERS.get(execution.status, _active)
+    if execution.status == Status.QUEUED and execution.account in refused:
+        return [*_lost(execution), _not_let_in(execution)]
     return [*tell(execution, now), *_stop(execution), *_overdue(execution, now)]
 
 
@@ -52,10 +102,7 @@ def _queued(execution: Execution, now: datetime) -> Iterator[str]:
         return
     yield from _lost(execution)
     if alerts.refused(execution.last_error):
-        yield _(
-            "The API does not let the account %(account)s in. Correct its secret key in the "
-            "settings; until then nothing is sent, and no attempt is used up."
-        ) % {"account": execution.account}
+        yield _not_let_in(execution)
     elif execution.due_at and execution.due_at > now:
         when = {"when": _when(execution.due_at, now)}
         yield (
@@ -68,6 +115,13 @@ def _queued(execution: Execution, now: datetime) -> Iterator[str]:
             yield _("Attempts end: %(when)s.") % {"when": _when(end, now)}
     else:
         yield _("It is due: the next free worker sends it.")
+
+
+def _not_let_in(execution: Execution) -> str:
+    return _(
+        "The API does not let the account %(account)s in. Correct its secret key in the "
+        "settings; until then nothing is sent, and no attempt is used up."
+    ) % {"account": execution.account}
 
 
 def _lost(execution: Execution) -> Iterator[str]:

@@ -2,57 +2,118 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q
-from django.utils import timezone
+from django.db.models import QuerySet
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
-from ..models import Execution, ExecutionEvent
-from . import outlook, presentation, sources
+from ..models import Execution, ExecutionEvent, Status
+from . import chains, drawing, errors, graph, outlook, presentation, sources, timeline
 
-# The most events, and the most executions of a chain, that a page shows.
+# The most events that a page shows.
 MAX_EVENTS = 100
-MAX_CHAIN = 20
 Facts = list[tuple[Any, Any]]
 
 
-def context(
-    execution: Execution, links: sources.SourceLinks, *, unredacted: bool
+def latest_events(execution: Execution) -> list[ExecutionEvent]:
+    """Return the events to show, oldest first, and one more if there are more; one query."""
+    return list(execution.events.order_by("-pk")[: MAX_EVENTS + 1])[::-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Viewer:
+    """Who looks at a page, as far as it decides what is on it.
+
+    Args:
+        unredacted: Whether secret values are shown.
+        refused: The accounts that the API does not let in.
+    """
+
+    unredacted: bool
+    refused: Container[str] = ()
+
+    def shown(self, value: Any) -> Any:
+        """Return a piece of JSON as the viewer may see it."""
+        return presentation.shown(value, unredacted=self.unredacted)
+
+    def pretty(self, value: Any) -> str:
+        """Return a piece of JSON for a ``<pre>``, as the viewer may see it."""
+        return presentation.pretty(value, unredacted=self.unredacted)
+
+
+def lasting(
+    execution: Execution,
+    links: sources.SourceLinks,
+    visible: QuerySet[Execution],
+    viewer: Viewer,
 ) -> dict[str, Any]:
-    """Return what the template of an execution's page is given.
+    """Return what the template is given that does not change while the execution runs.
 
     Args:
         execution: The execution, with all its columns.
         links: Finds the source as far as the viewer may see it.
-        unredacted: Whether the viewer may see secret values.
+        visible: The executions that the viewer may see.
+        viewer: Who looks at it.
     """
-    now = timezone.now()
-    events = list(execution.events.order_by("-pk")[: MAX_EVENTS + 1])
+    runs, others = chains.runs(visible, execution), chains.others(visible, execution)
     return {
-        "execution": execution,
-        "badge": presentation.badge(execution.status),
-        "bar": presentation.bar(execution),
-        "duration": presentation.duration(execution, now),
         "asked": _known(_asked(execution, links)),
-        "happened": _known(_happened(execution, now)),
-        "sentences": outlook.sentences(execution, now),
-        "counters": [part for part in presentation.counters(execution) if execution.actions_count],
-        "data": presentation.pretty(execution.execution_data, unredacted=unredacted),
-        "documents": list(_documents(execution, unredacted=unredacted)),
-        "events": [_event(event, unredacted=unredacted) for event in events[MAX_EVENTS - 1 :: -1]],
-        "events_left_out": len(events) > MAX_EVENTS,
-        "chain": _chain(execution),
+        "data": viewer.pretty(execution.execution_data),
+        "chain": [chains.described(run) for run in runs[: chains.MAX_CHAIN]] if runs[1:] else [],
+        "chain_left_out": len(runs) > chains.MAX_CHAIN,
+        "others": [chains.described(other) for other in others[: chains.MAX_OTHERS]],
+        "others_left_out": len(others) > chains.MAX_OTHERS,
         "source_label": sources.label(execution),
-        "unredacted": unredacted,
+        "unredacted": viewer.unredacted,
     }
 
 
-def _known(facts: Iterator[tuple[Any, Any]]) -> Facts:
+def moving(
+    execution: Execution, events: list[ExecutionEvent], viewer: Viewer, now: datetime
+) -> dict[str, Any]:
+    """Return what the template is given that may change at any moment; makes no query.
+
+    Args:
+        execution: The execution, with all its columns.
+        events: What ``latest_events`` has returned.
+        viewer: Who looks at it.
+        now: The time.
+    """
+    workflow = graph.read(execution.template, execution.stats, shown=viewer.shown)
+    failed = [node.name for node in workflow.actions if node.status == "failed"]
+    return {
+        "execution": execution,
+        "badge": presentation.badge(execution.status),
+        "status_label": _status_label(execution),
+        "bar": presentation.bar(execution),
+        "duration": presentation.duration(execution, now),
+        "story": outlook.story(execution, now, failed),
+        "sentences": outlook.sentences(execution, now, refused=viewer.refused),
+        "trouble": errors.explain(execution),
+        "is_over": execution.is_final or execution.status in (Status.UNCONFIRMED, Status.UNKNOWN),
+        "happened": _known(_happened(execution, now)),
+        "counters": [part for part in presentation.counters(execution) if execution.actions_count],
+        "graph": drawing.svg(workflow, _("The workflow as a graph; the table says the same.")),
+        "nodes": drawing.rows(workflow),
+        "nodes_left_out": workflow.left_out,
+        "timeline": timeline.draw(
+            execution, events[-MAX_EVENTS:], workflow, now, unredacted=viewer.unredacted
+        ),
+        "events_left_out": len(events) > MAX_EVENTS,
+        "documents": list(_documents(execution, viewer)),
+    }
+
+
+def _known(facts: Iterable[tuple[Any, Any]]) -> Facts:
     return [(label, value) for label, value in facts if value not in ("", None)]
+
+
+def _status_label(execution: Execution) -> str:
+    return str(execution.get_status_display())
 
 
 def _asked(execution: Execution, links: sources.SourceLinks) -> Iterator[tuple[Any, Any]]:
@@ -91,47 +152,12 @@ def _happened(execution: Execution, now: datetime) -> Iterator[tuple[Any, Any]]:
     yield _("Remote status"), execution.remote_status
 
 
-def _documents(execution: Execution, *, unredacted: bool) -> Iterator[tuple[Any, str]]:
-    for title, value in (
-        (_("Log"), execution.log),
-        (_("Nodes and edges (stats)"), execution.stats),
-        (_("Layout (template)"), execution.template),
-        (_("Other properties of the API's answer"), execution.raw),
+def _documents(execution: Execution, viewer: Viewer) -> Iterator[dict[str, Any]]:
+    for name, title, value in (
+        ("log", _("Log"), execution.log),
+        ("stats", _("Nodes and edges (stats)"), execution.stats),
+        ("template", _("Layout (template)"), execution.template),
+        ("raw", _("Other properties of the API's answer"), execution.raw),
     ):
         if value:
-            yield title, presentation.pretty(value, unredacted=unredacted)
-
-
-def _event(event: ExecutionEvent, *, unredacted: bool) -> dict[str, Any]:
-    detail = event.detail if isinstance(event.detail, dict) else {"detail": event.detail}
-    return {
-        "at": presentation.timestamp(event.at),
-        "source": event.get_source_display(),
-        "badge": presentation.badge(event.status),
-        "detail": [
-            (
-                name.replace("_", " "),
-                value if isinstance(value, str) else presentation.pretty(value, unredacted=True),
-            )
-            for name, value in presentation.shown(detail, unredacted=unredacted).items()
-        ],
-    }
-
-
-def _chain(execution: Execution) -> list[dict[str, Any]]:
-    related = Q(run_again_of=execution.pk)
-    if execution.run_again_of_id:
-        related |= Q(pk=execution.run_again_of_id)
-    rows = Execution.objects.filter(related).only(
-        "status", "workflow", "created_at", "run_again_of"
-    )
-    return [
-        {
-            "execution": row,
-            "badge": presentation.badge(row.status),
-            "relation": _("run again of")
-            if row.pk == execution.run_again_of_id
-            else _("run again as"),
-        }
-        for row in rows.order_by("pk")[:MAX_CHAIN]
-    ]
+            yield {"name": name, "title": title, "text": viewer.pretty(value)}

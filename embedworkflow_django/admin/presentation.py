@@ -61,6 +61,11 @@ def badge(status: str) -> SafeString:
     )
 
 
+def silhouette(status: str) -> str:
+    """Return the path that draws a status, on 16 by 16."""
+    return _ICONS.get(status, _ICONS[Status.UNKNOWN])
+
+
 def counters(execution: Execution) -> list[tuple[str, Any, int]]:
     """Return name, label and number of the actions in each of the API's five states."""
     return [(name, label, getattr(execution, f"{name}_actions_count")) for name, label in _PARTS]
