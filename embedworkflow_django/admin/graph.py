@@ -6,7 +6,6 @@ no node, no edge, no status and no time is passed over, and what is left makes a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -217,7 +216,8 @@ def _position(value: Any) -> Point | None:
 
 def _is_place(value: Any) -> bool:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and math.isfinite(value) and abs(value) <= _FARTHEST
+    # False for what is infinite or no number, too.
+    return number and abs(value) <= _FARTHEST
 
 
 def _moment(value: Any) -> datetime | None:
