@@ -19,6 +19,20 @@ def pytest_configure(config):
         raise pytest.UsageError("\n".join(sentences))
 
 
+def pytest_collection_modifyitems(config, items):
+    """Leave out what touches no database where a cell of the matrix is about a database.
+
+    SQLite's cell with the same Python and Django runs everything.
+    """
+    if not databases.ONE_DATABASE or databases.DEFAULT == "sqlite":
+        return
+    touching = [
+        item for item in items if item.get_closest_marker("django_db") or "db" in item.fixturenames
+    ]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(touching)])
+    items[:] = touching
+
+
 def pytest_report_header(config):
     """Say at the top which databases take part."""
     return [
