@@ -5,6 +5,8 @@ It touches neither the database nor the network.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from django.apps import AppConfig
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
@@ -20,6 +22,9 @@ class EmbedWorkflowConfig(AppConfig):
 
     def ready(self) -> None:
         """Register checks and what drops cached clients; import each app's ``workflows``."""
-        from . import checks, connections, dispatchers  # noqa: F401, PLC0415 - they register
+        from . import checks, conf, connections, dispatchers  # noqa: F401, PLC0415 - they register
 
+        # An engine's worker has to know its task.
+        with suppress(conf.ConfigurationError):
+            dispatchers.dispatcher_class(conf.settings.dispatcher)
         autodiscover_modules("workflows")

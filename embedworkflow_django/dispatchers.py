@@ -27,6 +27,8 @@ SHORT_NAMES = {
     "thread": "embedworkflow_django.dispatchers.ThreadDispatcher",
     "worker": "embedworkflow_django.dispatchers.WorkerDispatcher",
     "immediate": "embedworkflow_django.dispatchers.ImmediateDispatcher",
+    "tasks": "embedworkflow_django.engines.tasks.TasksDispatcher",
+    "celery": "embedworkflow_django.engines.celery.CeleryDispatcher",
 }
 
 
@@ -131,7 +133,9 @@ def dispatcher_class(name: str) -> type[Dispatcher]:
     try:
         found = import_string(path)
     except ImportError as error:
-        hint = conf.did_you_mean(name, SHORT_NAMES) if "." not in name else str(error)
+        hint = str(error) if "." in name else conf.did_you_mean(name, SHORT_NAMES)
+        if name in SHORT_NAMES:
+            hint = f'{error}. Install it: pip install "embedworkflow-django[{name}]".'
         raise conf.ConfigurationError(
             f'{conf.SETTING}["DISPATCHER"]: there is no dispatcher {name!r}. {hint}'
         ) from None

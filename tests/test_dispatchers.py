@@ -83,7 +83,7 @@ def test_worker_wakes_nobody(river):
     ("name", "words"),
     [
         ("thraed", "Did you mean 'thread'?"),
-        ("nobody", "Known: immediate, thread, worker."),
+        ("nobody", "Known: celery, immediate, tasks, thread, worker."),
         ("nowhere.Dispatcher", "nowhere"),
         ("embedworkflow_django.conf.Account", "no subclass"),
         ("embedworkflow_django.conf.SETTING", "no subclass"),
