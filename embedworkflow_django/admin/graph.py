@@ -22,6 +22,8 @@ MAX_EDGES = 2_000
 MAX_ENTRIES = 5_000
 # The longest id, name and word that are taken for one.
 MAX_TEXT = 200
+# The most places at which an edge is cut, for a try.
+MAX_HYPHENS = 40
 # The node at which every workflow begins (API page, 6.1); it is no action, and has no status.
 START = "start_of_workflow"
 
@@ -173,7 +175,8 @@ def _split(text: str, known: Iterable[str]) -> Link | None:
     """Return both ends of an edge ``from-to``; an id may contain a hyphen itself."""
     if len(text) > 2 * MAX_TEXT:
         return None
-    places = [place for place, letter in enumerate(text) if letter == "-"]
+    hyphens = (place for place, letter in enumerate(text) if letter == "-")
+    places = list(islice(hyphens, MAX_HYPHENS))
     ways = [(text[:place], text[place + 1 :]) for place in places]
     ways = [(origin, target) for origin, target in ways if _is_id(origin) and _is_id(target)]
     # Both known first, then one, then none.

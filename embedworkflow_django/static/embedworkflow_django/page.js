@@ -1,6 +1,7 @@
 /* The page of an execution: copies JSON, and renews what has changed while the execution runs. */
 
-(function () {
+// The admin loads scripts before there is a page.
+document.addEventListener("DOMContentLoaded", () => {
     "use strict";
 
     const page = document.querySelector(".ewf-execution");
@@ -147,4 +148,4 @@
         document.addEventListener("visibilitychange", plan);
         plan();
     }
-})();
+});
