@@ -1,0 +1,296 @@
+"""Security, walked: what the API says stays text, the key stays hidden, and no host is called.
+
+The other walls have files of their own: each right of the admin in ``test_admin_permissions``, of
+REST in ``test_rest``, and what is redacted in ``test_redaction``.
+"""
+
+from __future__ import annotations
+
+import ast
+import logging
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.core import serializers
+from django.test import RequestFactory
+from django.urls import reverse
+from django.utils import timezone
+from django.views.debug import ExceptionReporter
+
+import embedworkflow_django
+from embedworkflow_django import connections, exceptions, services
+from embedworkflow_django.models import Execution, ExecutionEvent, Tally, WorkerProcess
+from embedworkflow_django.sandbox import Sandbox, outgoing
+from embedworkflow_django.worker import Worker
+
+from . import wire
+from .faults import EVERY_FAULT, PATIENT
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+KEY = "sk_test_never_to_be_seen_anywhere"
+ID = wire.EXECUTION["id"]
+SCRIPT = "<script>alert(1)</script>"
+ESCAPES = "\x1b[31m\x07\r\nForged: line\x9b2J\u202e"
+SAYS = f"{KEY} {SCRIPT} {ESCAPES}"
+PACKAGE = Path(embedworkflow_django.__file__).parent
+
+
+@pytest.fixture
+def at(settings):
+    """Return what points the settings at a base URL."""
+
+    def point(base_url, timeout=PATIENT):
+        settings.EMBEDWORKFLOW = {
+            "SECRET_KEY": KEY,
+            "BASE_URL": base_url,
+            "DISPATCHER": "worker",
+            "TIMEOUT": timeout,
+            "LEASE": 20,
+        }
+
+    return point
+
+
+def stored():
+    """Return everything that is stored, as text."""
+    rows = [
+        row
+        for model in (Execution, ExecutionEvent, Tally, WorkerProcess)
+        for row in model.objects.all()
+    ]
+    return serializers.serialize("json", rows)
+
+
+def pages(client):
+    """Return what the admin shows of all executions to somebody who may see everything."""
+    client.force_login(User.objects.create_superuser("root"))
+    urls = [reverse("admin:embedworkflow_execution_changelist")]
+    urls += [
+        reverse("admin:embedworkflow_execution_change", args=[row.pk])
+        for row in Execution.objects.all()
+    ]
+    return [client.get(url).content.decode() for url in urls]
+
+
+def locals_of(error):
+    """Return what a collector of errors shows: the locals of each frame, mappings walked."""
+    shown = []
+    while error is not None:
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            if frame.f_code.co_filename.startswith(str(PACKAGE)):
+                shown += [_shown(value) for value in frame.f_locals.values()]
+        error = error.__cause__ or error.__context__
+    return "\n".join(shown)
+
+
+def _shown(value, depth=0):
+    if isinstance(value, Mapping) and depth < 4:
+        return "\n".join(f"{name}: {_shown(item, depth + 1)}" for name, item in value.items())
+    if isinstance(value, list | tuple) and depth < 4:
+        return "\n".join(_shown(item, depth + 1) for item in value)
+    return value if isinstance(value, str) else repr(value)
+
+
+# The secret key
+
+
+@pytest.mark.parametrize("fault", EVERY_FAULT)
+def test_after_no_fault_the_key_shows(fault, at, monkeypatch, caplog):
+    """Neither in what is logged and stored, nor in an error, its page with DEBUG, or its locals."""
+    caplog.set_level(logging.DEBUG)
+    services.execute("bake")
+    with fault.serving(monkeypatch) as base_url:
+        at(base_url, fault.timeout)
+        Worker(aliases=["default"], concurrency=1).run_until_idle()
+        with pytest.raises(exceptions.EmbedWorkflowError) as caught:
+            _execute()
+
+    reporter = ExceptionReporter(RequestFactory().get("/"), caught.type, caught.value, caught.tb)
+    texts = [
+        caplog.text,
+        stored(),
+        str(caught.value),
+        repr(caught.value),
+        repr(vars(caught.value)),
+        locals_of(caught.value),
+        reporter.get_traceback_html(),
+        reporter.get_traceback_text(),
+    ]
+    assert [] == [text for text in texts if KEY in text]
+
+
+def _execute():
+    remote = connections.client().execute_workflow("bake")
+    # An answer that the client takes and delivery refuses.
+    raise exceptions.InvalidAnswer(repr(remote.id))
+
+
+HOSTILE = {
+    "an error": wire.answer(422, {"error": SAYS}),
+    "an error without JSON": wire.answer(500, SAYS.encode()),
+    "a refused key": wire.answer(401, {"message": SAYS}),
+    "headers": (
+        b"HTTP/1.1 503 Planned\r\nX-Request-Id: " + KEY.encode() + b" \x1b[31m<script>alert(1)"
+        b"</script>\r\nRetry-After: \x1b[31m\r\nContent-Type: \x1b]0;x\x07\r\n"
+        b"Content-Length: 0\r\n\r\n"
+    ),
+    "a redirect": (
+        b"HTTP/1.1 302 Planned\r\nLocation: http://x.invalid/\x1b[31m" + KEY.encode() + b"\r\n"
+        b"Content-Length: 0\r\n\r\n"
+    ),
+    "garbage": wire.answer(201, SAYS.encode(), Content_Type="text/\x1b[31mhtml"),
+    "an id": wire.executed(id=f"\x1b[31m{SCRIPT}"),
+    "a success": wire.executed(
+        status=f"{SCRIPT}{ESCAPES}",
+        hashid=SCRIPT,
+        name=f"{SCRIPT}{ESCAPES}",
+        log={SCRIPT: f"{SCRIPT}{ESCAPES}"},
+        stats={SCRIPT: {"status": SCRIPT, "run_at": SCRIPT}, "a->b": {SCRIPT: 1}},
+        template={
+            "nodes": [{"id": "a", "name": SCRIPT, "type": SCRIPT, "description": SCRIPT}],
+            "edges": [{"source": "a", "target": SCRIPT}],
+        },
+        more={SCRIPT: SCRIPT},
+    ),
+}
+
+
+@pytest.mark.parametrize("plan", HOSTILE.values(), ids=HOSTILE)
+def test_what_the_api_says_reaches_no_log_and_no_page_unescaped(plan, at, client, caplog):
+    """No line break or terminal escape in a log, no markup in a page; and no key in either."""
+    caplog.set_level(logging.DEBUG, logger="embedworkflow_django")
+    services.execute("bake")
+    with wire.serving(plan) as server:
+        at(server.base_url)
+        Worker(aliases=["default"], concurrency=1).run_until_idle()
+        shown = pages(client)
+
+    lines = [record.getMessage() for record in caplog.records]
+    assert [] == [line for line in lines if not line.isprintable()]
+    assert [] == [page for page in shown if SCRIPT in page]
+    assert [] == [text for text in [*lines, *shown, stored()] if KEY in text and "bake" in text]
+    row = Execution.objects.get()
+    assert row.last_error.isprintable()
+
+
+def test_hostile_data_reaches_no_page_as_markup(at, client):
+    """What callers hand over is shown as text too: data, keys, workflows, users."""
+    services.execute(f"w{SCRIPT}", {SCRIPT: SCRIPT}, user_key=SCRIPT, idempotency_key=f"k{SCRIPT}")
+
+    assert [] == [page for page in pages(client) if SCRIPT in page]
+
+
+# No other host
+
+
+@pytest.mark.parametrize("status", [200, 201, 300, 301, 302, 303, 305, 307, 308])
+def test_no_answer_has_another_host_called(status, at):
+    """Neither a redirect nor a link in a head or a body is followed, by a POST or a GET."""
+    with wire.serving(wire.executed()) as other:
+        links = {
+            "Location": other.base_url,
+            "Refresh": f"0; url={other.base_url}",
+            "Content_Location": other.base_url,
+            "Link": f"<{other.base_url}>; rel=next",
+            "Alt_Svc": f'h1="127.0.0.1:{other.port}"',
+        }
+        body = {"id": ID, "status": "running", "url": other.base_url, "next": other.base_url}
+        with wire.serving(wire.answer(status, body, **links)) as server:
+            at(server.base_url)
+            services.execute("bake")
+            Worker(aliases=["default"]).run_until_idle()
+            Execution.objects.filter(due_at__isnull=False).update(due_at=timezone.now())
+            Worker(aliases=["default"]).run_until_idle()
+
+        assert server.requests
+        assert 0 == other.connections
+
+
+def test_the_sandbox_listens_to_this_machine_only():
+    """Nobody else reaches it, unless it is told so."""
+    with Sandbox() as sandbox:
+        assert sandbox.base_url.startswith("http://127.0.0.1:")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://192.0.2.1/",
+        "http://127.0.0.1@192.0.2.1/",
+        "http://[::ffff:192.0.2.1]/",
+        "http://169.254.169.254/latest/meta-data/",
+        "file:///etc/passwd",
+        "gopher://127.0.0.1/",
+        "//192.0.2.1/",
+    ],
+)
+def test_a_webhook_of_the_sandbox_calls_this_machine_only(url):
+    """A node's URL comes with a workflow; it leads no further than loopback."""
+    call = outgoing.OutgoingCall(url=url, method="POST", headers={}, body=b"{}")
+    with pytest.raises(outgoing.CallError):
+        outgoing.Caller((), 1.0).call(call)
+
+
+# No code from data
+
+
+def test_nothing_is_unpickled_and_no_text_becomes_code():
+    """No module of the package imports or calls what turns data into code."""
+    risky = {"pickle", "dill", "marshal", "shelve", "cPickle", "joblib", "yaml", "jsonpickle"}
+    found = []
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name.split(".")[0] for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [(node.module or "").split(".")[0]] if not node.level else []
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                names = [node.func.id] if node.func.id in {"eval", "exec", "compile"} else []
+                found += [f"{path.name}: {name}" for name in names]
+            found += [f"{path.name}: {name}" for name in names if name in risky]
+
+    assert [] == found
+    assert "pickle" in sys.modules  # It is at hand, and not used.
+
+
+# Every URL
+
+
+def admin_urls():
+    """Return every URL of the package in the admin, with an execution's id where one is asked."""
+    found = []
+    for model, model_admin in admin.site._registry.items():
+        if model._meta.app_label != "embedworkflow":
+            continue
+        for pattern in model_admin.get_urls():
+            if pattern.name is None:
+                continue
+            names = pattern.pattern.regex.groupindex
+            found.append((pattern.name, tuple(names)))
+    return found
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize("rights", ["anonymous", "staff without rights"])
+def test_every_url_of_the_admin_asks_for_a_right(client, method, rights):
+    """Whatever pages there will be: without a right there is nothing to see or to press."""
+    row = Execution.objects.create(workflow="w")
+    if rights != "anonymous":
+        client.force_login(User.objects.create_user("staff", is_staff=True))
+    urls = [
+        reverse(f"admin:{name}", kwargs=dict.fromkeys(arguments, str(row.pk)))
+        for name, arguments in admin_urls()
+    ]
+    answers = {url: getattr(client, method)(url).status_code for url in urls}
+
+    assert 5 < len(answers)
+    refusal = 302 if rights == "anonymous" else 403
+    assert {} == {url: status for url, status in answers.items() if status not in {refusal, 405}}
+    assert [row.status] == list(Execution.objects.values_list("status", flat=True))
