@@ -212,6 +212,7 @@ def test_the_live_part_takes_the_right_to_view(client):
     user.user_permissions.add(Permission.objects.get(codename="view_execution"))
     assert 200 == client.get(url("live", execution)).status_code
     assert 405 == client.post(url("live", execution)).status_code
+    assert 403 == client.post(url("change", execution)).status_code
     execution.delete()
     assert 404 == client.get(url("live", Execution())).status_code
 

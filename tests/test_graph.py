@@ -313,3 +313,13 @@ def test_large_graphs_are_drawn_in_bounded_time(template):
     assert time.process_time() - began < 5
     assert 500 == len(drawn.nodes)
     assert len(text) < 2_000_000
+
+
+def test_what_is_no_node_and_no_edge_is_passed_over():
+    """Ids and edges that are too long, empty or of another kind are none."""
+    nodes = [7, {"id": ""}, {"id": "a"}, {"id": "x" * 300}, {"id": "a", "name": "twin"}]
+
+    drawn = read({"nodes": nodes, "edges": ["-" * 500, 7, "a", "a-", "a-a"]})
+
+    assert ["a"] == list(drawn.nodes)
+    assert {("a", "a"): False} == drawn.edges
