@@ -66,6 +66,15 @@ document.addEventListener("DOMContentLoaded", () => {
     });
     furnish(page);
 
+    // A graph wider than its box opens where the workflow begins.
+    const canvas = document.getElementById("ewf-canvas");
+    const first = canvas?.querySelector(".ewf-node");
+    if (first) {
+        const hidden = document.dir === "rtl" ? canvas.scrollWidth - canvas.clientWidth : 0;
+        const middle = first.x.baseVal.value + first.width.baseVal.value / 2;
+        canvas.scrollLeft = middle - canvas.clientWidth / 2 - hidden;
+    }
+
     function isInUse(part, fresh) {
         const selection = window.getSelection();
         if (!selection.isCollapsed && selection.containsNode(part, true)) {
