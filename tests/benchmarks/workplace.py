@@ -19,14 +19,19 @@ SECRET_KEY = "sk_test_of_the_benchmarks"
 WORKFLOW = "benchmark"
 
 
-def arguments(sentence: str, **defaults: int) -> argparse.Namespace:
-    """Return the command line's options; ``--database`` and ``--json`` are always there."""
+def parser(sentence: str, **defaults: int) -> argparse.ArgumentParser:
+    """Return what reads the options; ``--database`` and ``--json`` are always there."""
     parser = argparse.ArgumentParser(description=sentence)
     parser.add_argument("--database", default="sqlite", help="sqlite, postgresql or mariadb")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     for name, value in defaults.items():
         parser.add_argument(f"--{name}", type=int, default=value, help=f"(default: {value})")
-    return parser.parse_args()
+    return parser
+
+
+def arguments(sentence: str, **defaults: int) -> argparse.Namespace:
+    """Return the command line's options, of those that are whole numbers."""
+    return parser(sentence, **defaults).parse_args()
 
 
 @contextlib.contextmanager
