@@ -19,6 +19,7 @@ from .exceptions import InvalidExecution, UnencodableData
 DEEPEST = 30
 # What PostgreSQL (NUL) or any database (a lone surrogate) cannot store.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_ENCODER = DjangoJSONEncoder(allow_nan=False)
 
 
 def encode(data: Any) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def encode(data: Any) -> dict[str, Any]:
         raise InvalidExecution(_("Execution data should be a dict, not %s.") % type(data).__name__)
     data = dict(data)
     try:
-        text = json.dumps(data, cls=DjangoJSONEncoder, allow_nan=False)
+        text = _ENCODER.encode(data)
     except (TypeError, ValueError, RecursionError) as error:
         raise _fault(data, "data", 0) or UnencodableData(str(error), path="data") from None
     if _is_suspicious(text) or not _keys_are_strings(data):
@@ -102,7 +103,7 @@ def _leaf(value: Any, path: str) -> UnencodableData | None:
     if isinstance(value, float) and not math.isfinite(value):
         return _error(path, _("%r is no JSON number") % value)
     try:
-        json.dumps(value, cls=DjangoJSONEncoder, allow_nan=False)
+        _ENCODER.encode(value)
     except TypeError:
         kind = type(value).__name__
         return _error(path, _("a %s is no JSON; give its id, or a dict of what is needed") % kind)

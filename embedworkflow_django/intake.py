@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -14,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from . import conf, encoding
 from .exceptions import InvalidExecution
+from .keys import uuid7
 from .models import Execution, source_id, source_type
 
 # The values of the API's ``id_type`` (API page, section 7).
@@ -61,7 +63,7 @@ def new_execution(
     conf.require_key(account)
     alias = _database(using, source)
     now = timezone.now()
-    execution = Execution(
+    execution = _row(
         account=account,
         workflow=identifier(workflow),
         id_type=_id_type(id_type),
@@ -92,13 +94,24 @@ def another_run(execution: Execution, data: Any) -> Execution:
     """
     conf.require_key(execution.account)
     now = timezone.now()
-    return Execution(
+    return _row(
         **{name: getattr(execution, name) for name in _REPEATED},
         execution_data=encoding.encode(data),
-        run_again_of=execution,
+        run_again_of_id=execution.pk,
         due_at=now,
         created_at=now,
     )
+
+
+@lru_cache(maxsize=1)
+def _blank() -> dict[str, Any]:
+    return {field.attname: field.get_default() for field in Execution._meta.concrete_fields}
+
+
+def _row(**asked: Any) -> Execution:
+    # By position: so Django asks none of the many fields for its default, in each request anew.
+    values: Any = {**_blank(), "id": uuid7(), **asked}.values()
+    return Execution(*values)
 
 
 def identifier(workflow: Any) -> str:

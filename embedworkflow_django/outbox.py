@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -34,7 +34,6 @@ ASKED = (
     "source_id",
     "run_again_of",
     "run_at",
-    "status",
     "due_at",
     "created_at",
 )
@@ -108,19 +107,26 @@ def insert(rows: Sequence[Execution], *, using: str, ignore_conflicts: bool = Fa
     """
     connection = connections[using]
     head, placeholders, tail = _insert_parts(connection.vendor, ignore_conflicts)
-    fields = [f for f in Execution._meta.concrete_fields if f.name in ASKED]
     with transaction.mark_for_rollback_on_error(using=using), connection.cursor() as cursor:
         for start in range(0, len(rows), BATCH):
             batch = rows[start : start + BATCH]
-            parameters = [
-                field.get_db_prep_save(getattr(row, field.attname), connection)
-                for row in batch
-                for field in fields
-            ]
+            parameters = [value for row in batch for value in _parameters(row, connection)]
             cursor.execute(f"{head}{', '.join([placeholders] * len(batch))} {tail}", parameters)
     for row in rows:
         row._state.adding = False
         row._state.db = using
+
+
+def _parameters(row: Execution, connection: BaseDatabaseWrapper) -> Iterator[Any]:
+    for field in _asked_fields():
+        value = getattr(row, field.attname)
+        # Most are strings, which every database takes as they are.
+        yield value if type(value) is str else field.get_db_prep_save(value, connection)
+
+
+@lru_cache(maxsize=1)
+def _asked_fields() -> list[Any]:
+    return [field for field in Execution._meta.concrete_fields if field.name in ASKED]
 
 
 def by_key(rows: Sequence[Execution], *, using: str) -> list[Execution]:

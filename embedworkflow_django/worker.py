@@ -22,6 +22,7 @@ from queue import Empty, SimpleQueue
 
 from django.db import (
     DatabaseError,
+    DataError,
     IntegrityError,
     InterfaceError,
     close_old_connections,
@@ -41,6 +42,8 @@ from .pulse import Pulse
 logger = logging.getLogger("embedworkflow_django")
 
 DATABASE_ERRORS = (DatabaseError, InterfaceError)
+# What writing a row raises when the row is to blame, and not the database.
+UNSTORABLE = (IntegrityError, DataError, ValueError)
 # How long ended calls are gathered before they are written together, in seconds.
 GATHER = 0.1
 LONGEST_DATABASE_PAUSE = 30.0
@@ -227,8 +230,8 @@ class Worker:
             if self._down.get(using, 0.0) > time.monotonic():
                 continue
             try:
-                for account in probes:
-                    count += self._claim_from(using, account, 1, due_before)
+                for probed in probes:
+                    count += self._claim_from(using, probed, 1, due_before)
                 for account, room in self._open():
                     if self._is_due(using, account):
                         count += self._claim_from(using, account, room, due_before)
@@ -435,8 +438,8 @@ class Worker:
         changes = [self._final_form(ended.change, now) for ended in together]
         try:
             won = self._write(using, changes, now)
-        except IntegrityError:
-            self._settle_apart(using, together, now)
+        except UNSTORABLE as error:
+            self._settle_apart(using, together, now, error)
             return
         for ended, change in zip(together, changes, strict=True):
             self._put_down(ended.claimed)
@@ -445,14 +448,25 @@ class Worker:
             else:
                 self.counts["claim lost"] += 1
 
-    def _settle_apart(self, using: str, together: list[_Ended], now: datetime) -> None:
+    def _settle_apart(
+        self, using: str, together: list[_Ended], now: datetime, error: Exception
+    ) -> None:
         """Write one by one what could not be written together; the offender becomes a verdict."""
         if len(together) > 1:
             for ended in together:
                 self._settle(using, [ended])
             return
-        claimed, remote_id = together[0].claimed, together[0].change.values["remote_id"]
-        self._settle(using, [_Ended(claimed, delivery.refused_answer(claimed, remote_id, now))])
+        claimed, values = together[0].claimed, together[0].change.values
+        if isinstance(together[0].error, _Unstorable):
+            logger.error("Execution %s was left to its lease: %s", claimed.execution.pk, error)
+            self._put_down(claimed)
+        elif isinstance(error, IntegrityError) and "remote_id" in values:
+            change = delivery.refused_answer(claimed, values["remote_id"], now)
+            self._settle(using, [_Ended(claimed, change, _Unstorable())])
+        else:
+            room = delivery if claimed.execution.status == Status.QUEUED else sync
+            broken = _Unstorable(f"The answer could not be stored: {type(error).__name__}")
+            self._settle(using, [_Ended(claimed, room.judge(claimed, broken, now), broken)])
 
     def _write(self, using: str, changes: list[Change], now: datetime) -> set[uuid.UUID]:
         events = (change.event(now) for change in changes)
@@ -599,7 +613,13 @@ class Worker:
             for _thread in lane.threads:
                 lane.calls.put(None)
         self._news.put(None)
+        if self._announcer is not None and not self._abandoned.is_set():
+            self._announcer.join(max(0.0, ends - time.monotonic()))
         self._beat(ended=True)
+
+
+class _Unstorable(InvalidAnswer):
+    """An answer that the database refuses."""
 
 
 class _NotBegun(Exception):  # noqa: N818 - says that nothing was learnt about an account
