@@ -70,6 +70,8 @@ __all__ = [
     "UnprocessableEntity",
 ]
 
+# What a gateway answers when the API behind it does not.
+_GATEWAY = frozenset({502, 503, 504})
 MAX_BODY = 2_000
 MAX_MESSAGE = 500
 
@@ -142,6 +144,11 @@ class APIError(EmbedWorkflowError):
         self.request_id = printable(request_id[:MAX_MESSAGE])[:MAX_MESSAGE]
         self.body = printable(body[:MAX_BODY], keep="\n\t")[:MAX_BODY]
         self.retry_after = retry_after
+
+    @property
+    def away(self) -> bool:
+        """Whether the API could not be reached, or only a gateway in front of it."""
+        return isinstance(self, (NotSent, AnswerLost)) or self.status_code in _GATEWAY
 
     def __str__(self) -> str:
         where = f"{self.method} {self.path}".strip()

@@ -1,9 +1,14 @@
-"""Pauses: the accounts that the API refuses or asks for patience, and when to try one again."""
+"""Pauses: the accounts that the API refuses, asks for patience, or does not answer; when to try.
+
+While the API is away, one row at a time finds out whether it is back; the others keep their place
+in the queue, instead of each going through a back-off of its own.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -16,6 +21,10 @@ logger = logging.getLogger("embedworkflow_django")
 
 FIRST = 5.0
 LONGEST = 300.0
+# How many calls in a row must miss the API for it to be away, and how long it is then left alone.
+MISSED = 5
+FIRST_AWAY = 1.0
+LONGEST_AWAY = 60.0
 
 
 @dataclass(slots=True)
@@ -31,6 +40,7 @@ class Pauses:
 
     def __init__(self) -> None:
         self._pauses: dict[str, _Pause] = {}
+        self._missed: Counter[str] = Counter()
 
     def accounts(self) -> list[str]:
         """Return the accounts whose rows are not to be claimed, but for a probe."""
@@ -74,21 +84,25 @@ class Pauses:
             account: The account's alias.
             error: What the call raised; ``None`` when the API answered.
         """
+        missed = isinstance(error, APIError) and error.away
+        self._missed[account] = self._missed[account] + 1 if missed else 0
         if error is None:
             if self._pauses.pop(account, None):
                 logger.info("Account %r goes on.", account, extra={"account": account})
         elif isinstance(error, conf.ConfigurationError):
-            self._refused(account, error)
+            self._failed(account, error, FIRST, LONGEST)
         elif isinstance(error, APIError):
             if error.account_fault:
-                self._refused(account, error)
+                self._failed(account, error, FIRST, LONGEST)
             elif error.retry_after:
                 self._pause(account, str(error), error.retry_after)
+            elif self._missed[account] >= MISSED:
+                self._failed(account, error, FIRST_AWAY, LONGEST_AWAY)
 
-    def _refused(self, account: str, error: Exception) -> None:
+    def _failed(self, account: str, error: Exception, first: float, longest: float) -> None:
         known = self._pauses.get(account)
         if known is None or known.probing:
-            self._pause(account, str(error), min(LONGEST, 2 * known.seconds) if known else FIRST)
+            self._pause(account, str(error), min(longest, 2 * known.seconds) if known else first)
 
     def _pause(self, account: str, reason: str, seconds: float) -> None:
         self._pauses[account] = _Pause(reason, seconds, time.monotonic() + seconds)

@@ -7,8 +7,28 @@ import time
 import pytest
 
 from embedworkflow_django import conf
-from embedworkflow_django.exceptions import AuthenticationError, RateLimited, ServerError
-from embedworkflow_django.pauses import FIRST, LONGEST, Pauses
+from embedworkflow_django.exceptions import (
+    AnswerLost,
+    AuthenticationError,
+    NotFound,
+    NotSent,
+    RateLimited,
+    ServerError,
+    ServiceUnavailable,
+)
+from embedworkflow_django.models import Status
+from embedworkflow_django.pauses import (
+    FIRST,
+    FIRST_AWAY,
+    LONGEST,
+    LONGEST_AWAY,
+    MISSED,
+    Pauses,
+)
+
+from .databases import EVERY_DATABASE
+from .river import open_river
+from .wire import Close, serving
 
 REFUSED = AuthenticationError("bad key", status_code=401)
 
@@ -82,3 +102,62 @@ def test_each_failed_probe_doubles_the_pause(pauses):
         pauses.probes()
         pauses.heard("default", REFUSED)
     assert pauses.wait() <= LONGEST
+
+
+AWAY = {
+    "refused": NotSent("connection refused"),
+    "timeout": AnswerLost("no answer"),
+    "503": ServiceUnavailable("closed", status_code=503),
+    "502": ServerError("bad gateway", status_code=502),
+}
+
+
+@pytest.mark.parametrize("error", AWAY.values(), ids=AWAY)
+def test_an_api_that_is_away_is_left_alone(pauses, error):
+    """Once some calls in a row have missed it, and longer after each probe that misses it."""
+    for _ in range(MISSED - 1):
+        pauses.heard("default", error)
+    assert [] == pauses.accounts()
+    pauses.heard("default", error)
+
+    assert ["default"] == pauses.accounts()
+    assert pauses.wait() <= FIRST_AWAY
+    for _ in range(10):
+        pauses._pauses["default"].until = 0.0
+        pauses.probes()
+        pauses.heard("default", error)
+    assert FIRST_AWAY < pauses.wait() <= LONGEST_AWAY
+
+
+@pytest.mark.parametrize(
+    "error",
+    [None, NotFound("no such workflow", status_code=404), ServerError("oops", status_code=500)],
+    ids=["success", "404", "500"],
+)
+def test_whoever_answers_is_not_away(pauses, error):
+    """Calls that miss the API count in a row only."""
+    for _ in range(2 * MISSED):
+        pauses.heard("default", NotSent("connection refused"))
+        pauses.heard("default", error)
+
+    assert [] == pauses.accounts()
+
+
+@pytest.mark.parametrize("alias", EVERY_DATABASE)
+def test_an_outage_costs_few_rows_their_place(settings, alias):
+    """The others are not even tried; when the API is back, they go out in order of age."""
+    with open_river(settings, alias) as river:
+        with serving(Close()) as dead:
+            river.configure(BASE_URL=dead.base_url, CONCURRENCY=1)
+            rows = [river.execute() for _ in range(4 * MISSED)]
+            river.work()
+        tried = sum(row.attempts for row in river.rows())
+        # The next one may have begun before the last one was heard of.
+        assert MISSED <= tried <= MISSED + 2
+        assert all(row.claim == "" for row in river.rows())
+
+        river.configure(CONCURRENCY=1)
+        river.work()
+        untried = [str(row.pk) for row in rows[tried:]]
+        assert untried == [call.headers["idempotency-key"] for call in river.executed]
+        assert Status.RUNNING == river.row(rows[-1]).status
