@@ -294,7 +294,8 @@ def claim(
             ),
         ):
             return []
-        rows = list(table.filter(claim=token, due_at=until))
+        # Within a claim, in order of age.
+        rows = list(table.filter(claim=token, due_at=until).order_by("pk"))
     return [
         Claimed(
             execution=row,

@@ -151,13 +151,13 @@ def test_an_outage_costs_few_rows_their_place(settings, alias):
             river.configure(BASE_URL=dead.base_url, CONCURRENCY=1)
             rows = [river.execute() for _ in range(4 * MISSED)]
             river.work()
-        tried = sum(row.attempts for row in river.rows())
         # The next one may have begun before the last one was heard of.
-        assert MISSED <= tried <= MISSED + 2
+        assert MISSED <= sum(row.attempts for row in river.rows()) <= MISSED + 2
         assert all(row.claim == "" for row in river.rows())
+        untried = [str(row.pk) for row in rows if not river.row(row).attempts]
 
         river.configure(CONCURRENCY=1)
         river.work()
-        untried = [str(row.pk) for row in rows[tried:]]
-        assert untried == [call.headers["idempotency-key"] for call in river.executed]
+        keys = [call.headers["idempotency-key"] for call in river.executed]
+        assert untried == [key for key in keys if key in untried]
         assert Status.RUNNING == river.row(rows[-1]).status
