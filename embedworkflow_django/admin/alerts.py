@@ -1,32 +1,19 @@
-"""What is wrong at large: accounts that the API does not let in."""
+"""What is wrong at large: accounts that the API does not let in, or whose settings are wrong."""
 
 from __future__ import annotations
 
-import re
-
-from django.db.models.functions import Left
-
-from ..models import Execution
-
-# How many of the longest-due rows are looked at.
-SAMPLE = 100
-_REFUSED = re.compile(r"(?:[A-Z]+ \S+ )?(401|403)\b")
+from .. import figures
 
 
 def refused(error: str) -> bool:
     """Return whether an execution's last error says that the API does not let its account in."""
-    return _REFUSED.match(error) is not None
+    return figures.refused(error)
 
 
 def refused_accounts() -> dict[str, str]:
-    """Return the accounts that wait for a better key, each with the API's words.
+    """Return the accounts that wait for a person, each with the API's words.
 
-    A worker gives such rows back as they were, so they are among those that are due longest:
-    one query for a few rows, answered by the index on ``due_at``.
+    The living workers say which accounts they have paused; where no worker lives, the executions
+    that are due longest do. One query, or two, for a few rows.
     """
-    rows = (
-        Execution.objects.filter(due_at__isnull=False)
-        .order_by("due_at")
-        .values_list("account", Left("last_error", 300))[:SAMPLE]
-    )
-    return {account: error for account, error in rows if refused(error)}
+    return {pause.account: pause.reason for pause in figures.pauses() if pause.refused}
