@@ -315,6 +315,40 @@ def test_each_promise_is_proved_by_the_test_of_its_number():
     assert [f"{number:02}" for number in range(1, 11)] == proofs
 
 
+def test_each_promise_names_its_proof_on_the_page_of_proofs():
+    """What is promised in the README is what is proved at length."""
+    proofs = [names(row[1])[0] for row in table("Promises", ROOT / "docs/resilience.md")]
+
+    assert [names(row[2])[0] for row in table("Guarantees")] == proofs
+
+
+def shown_programs() -> dict[str, set[str]]:
+    """Return the tests' own programs that the pages have somebody run, with their options."""
+    shown: dict[str, set[str]] = {}
+    for page in PAGES:
+        for words, options in re.findall(
+            r"python ((?:-m )?tests[./][\w./]+)((?: [\w.,-]+)*)", page.read_text()
+        ):
+            shown.setdefault(words, set()).update(re.findall(r"--[\w-]+", options))
+    return shown
+
+
+@pytest.mark.parametrize(("program", "options"), shown_programs().items())
+def test_every_proof_that_is_a_program_exists(program, options):
+    """A command of a page starts, and has the options that are shown."""
+    said = run(*program.split(), "--help", folder=ROOT)
+
+    assert options <= set(re.findall(r"--[\w-]+", said))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_of_tests_that_is_named_exists(page):
+    """What a page has pytest run, or tells somebody to read, is there."""
+    named = set(re.findall(r"\btests/[\w/]+\.py", page.read_text()))
+
+    assert [] == [path for path in named if not (ROOT / path).exists()]
+
+
 def test_the_versions_are_those_of_the_metadata():
     """Nothing is said to be tested that the metadata does not name."""
     setup_cfg = (ROOT / "setup.cfg").read_text()
