@@ -5,6 +5,10 @@ from __future__ import annotations
 from config.settings import *  # noqa: F403
 from config.settings import MIDDLEWARE, TEMPLATES
 
+# After the session's: whoever reads from right to left is looked after, too.
+MIDDLEWARE = [*MIDDLEWARE]
+MIDDLEWARE.insert(2, "django.middleware.locale.LocaleMiddleware")
+
 try:
     from django.utils.csp import CSP
 except ImportError:  # before Django 6.0

@@ -27,6 +27,14 @@ class Walk:
         """Open a page of the website."""
         self.page.goto(self.stage.url + path)
 
+    def log_in(self) -> None:
+        """Log in to the admin."""
+        self.go(LIST)
+        self.page.locator("#id_username").fill(self.stage.user)
+        self.page.locator("#id_password").fill(self.stage.password)
+        self.page.keyboard.press("Enter")
+        expect(self.page.locator(".ewf-views")).to_be_visible()
+
     def row(self, text: str) -> Locator:
         """Return the list's rows that hold a text."""
         return self.page.locator("#result_list tbody tr").filter(has_text=text)
@@ -41,7 +49,7 @@ class Walk:
 
     def open_newest(self, status: str) -> None:
         """Open the page of the newest execution of a status."""
-        row = self.row(FULFILMENT).filter(has_text=status).first
+        row = self.row(FULFILMENT).filter(has=self.page.locator(f".ewf-{status}")).first
         row.get_by_role("link", name=FULFILMENT).click()
         expect(self.page.locator(".ewf-execution")).to_be_visible()
 
@@ -64,11 +72,7 @@ class Walk:
 
 def log_in(walk: Walk) -> None:
     """Log in to the admin, and find an empty list."""
-    walk.go(LIST)
-    walk.page.get_by_label("Username").fill(walk.stage.user)
-    walk.page.get_by_label("Password").fill(walk.stage.password)
-    walk.press("Log in")
-    expect(walk.page).to_have_url(re.compile(f"{LIST}$"))
+    walk.log_in()
     expect(walk.page.get_by_role("navigation", name="Quick views")).to_be_visible()
     expect(walk.row(FULFILMENT)).to_have_count(0)
 

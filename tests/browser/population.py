@@ -1,0 +1,85 @@
+"""A shop with a past: an execution of every kind, each of which has come about in earnest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from .stage import Stage
+
+FAST, SLOW = 60.0, 0.25
+LIMIT = 60.0
+EXECUTE = {"path": "/workflows/order-fulfilment/execute", "method": "POST"}
+
+
+def populate(stage: Stage) -> None:
+    """Place orders, some of which go well; leave others running."""
+    stage.do(_populate, stage)
+
+
+def _populate(stage: Stage) -> None:
+    from shop.demo import goods
+
+    from embedworkflow_django import services
+    from embedworkflow_django.models import Execution, Status
+
+    orders = goods.orders()
+    account, faults = stage.sandbox.account, stage.sandbox.faults
+    fulfilments = Execution.objects.filter(workflow="order-fulfilment")
+
+    def place(status: str) -> Execution:
+        order = next(orders)
+        execution = fulfilments.get(source_id=str(order.pk))
+        wait(lambda: fulfilments.filter(pk=execution.pk, status=status).exists(), status)
+        execution.refresh_from_db()
+        return execution
+
+    stage.pace(FAST)
+    for _ in range(5):
+        place(Status.COMPLETED)
+    token, account.data["webhook_token"] = account.data["webhook_token"], "outdated"
+    failed = place(Status.FAILED)
+    account.data["webhook_token"] = token
+    again = services.run_again(failed, by=stage.user)
+    wait(lambda: fulfilments.filter(pk=again.pk, status=Status.COMPLETED).exists(), "run again")
+    faults.add(422, **EXECUTE)
+    place(Status.UNDELIVERABLE)
+    for _ in range(2):
+        place(Status.COMPLETED)
+    faults.add("lost", **EXECUTE)
+    place(Status.UNCONFIRMED)
+    services.cancel(_queued_later(place, faults), by=stage.user)
+    stage.pace(SLOW)
+    stopped = place(Status.RUNNING)
+    services.stop(stopped, by=stage.user)
+    _queued_later(place, faults)
+    for _ in range(3):
+        place(Status.RUNNING)
+    wait(lambda: not Execution.objects.filter(pk=stopped.pk, status=Status.RUNNING), "stopped")
+
+
+def _queued_later(place: Callable, faults: object) -> object:
+    from django.utils import timezone
+
+    from embedworkflow_django.models import Execution, Status
+
+    faults.add(503, **EXECUTE)
+    execution = place(Status.QUEUED)
+    rows = Execution.objects.filter(pk=execution.pk, claim="").exclude(last_error="")
+    # The back-off of the tenth attempt, so that pictures show a place in the queue.
+    later = timezone.now() + timedelta(minutes=15)
+    wait(lambda: rows.update(due_at=later), "refused for now")
+    return execution
+
+
+def wait(until: Callable[[], object], what: str) -> None:
+    """Wait for something.
+
+    Raises:
+        AssertionError: It has not come about.
+    """
+    ends = time.monotonic() + LIMIT
+    while not until():
+        assert time.monotonic() < ends, f"within {LIMIT:g} s nothing was {what}"
+        time.sleep(0.1)

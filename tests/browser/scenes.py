@@ -1,0 +1,88 @@
+"""The pages of the admin, each with a way to get there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from playwright.sync_api import expect
+
+from .walk import FULFILMENT, LIST, Walk
+
+
+def executions(walk: Walk) -> None:
+    """Show the list."""
+    walk.go(LIST)
+
+
+def attention(walk: Walk) -> None:
+    """Show what needs attention."""
+    walk.go(f"{LIST}?view=attention")
+
+
+def _of(status: str) -> Callable[[Walk], None]:
+    def show(walk: Walk) -> None:
+        walk.go(LIST)
+        walk.open_newest(status)
+
+    return show
+
+
+def run_again(walk: Walk) -> None:
+    """Show what is asked before an execution is run again."""
+    _of("failed")(walk)
+    walk.page.locator("#ewf-verb-run_again").click()
+
+
+def resolve(walk: Walk) -> None:
+    """Show what is asked of whoever resolves an execution."""
+    _of("unconfirmed")(walk)
+    walk.page.locator("#ewf-verb-resolve").click()
+
+
+def stop_several(walk: Walk) -> None:
+    """Show what is asked before several are stopped."""
+    walk.go(f"{LIST}?view=in_flight")
+    walk.page.locator("#action-toggle").check()
+    walk.page.locator("select[name=action]").select_option("stop")
+    walk.page.locator(".actions button[type=submit]").first.click()
+    expect(walk.page.locator(".ewf-confirmation")).to_be_visible()
+
+
+def history(walk: Walk) -> None:
+    """Show who did what."""
+    _of("failed")(walk)
+    walk.page.locator("#ewf-history").click()
+
+
+def order(walk: Walk) -> None:
+    """Show an order with its executions."""
+    walk.go(LIST)
+    row = walk.row(FULFILMENT).filter(has=walk.page.locator(".ewf-failed")).first
+    row.locator(".field-source_link a").click()
+    expect(walk.page.locator(".ewf-host")).to_be_visible()
+
+
+def run_workflow(walk: Walk) -> None:
+    """Show what is asked before a workflow is run for an order."""
+    order(walk)
+    walk.page.locator(".ewf-host a.button").click()
+    expect(walk.page.locator(".ewf-run")).to_be_visible()
+
+
+SCENES: dict[str, Callable[[Walk], None]] = {
+    "list": executions,
+    "attention": attention,
+    "execution": _of("failed"),
+    "running": _of("running"),
+    "completed": _of("completed"),
+    "queued": _of("queued"),
+    "undeliverable": _of("undeliverable"),
+    "run-again": run_again,
+    "resolve": resolve,
+    "stop": stop_several,
+    "history": history,
+    "order": order,
+    "run-workflow": run_workflow,
+}
+#: What the documentation shows.
+SHOWN = ("list", "execution", "run-again", "order", "run-workflow")
