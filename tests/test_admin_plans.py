@@ -22,6 +22,8 @@ from .databases import DEFAULT, EVERY_DATABASE
 
 ROWS = 3000
 CAP = 150
+# Rows as wide as real ones: a table of few pages is rightly read as a whole.
+NOTE = "by the back door, please " * 30
 # Of the default database only: the admin's own tables are there.
 EVERY_DATABASE = [each for each in EVERY_DATABASE if each.id == DEFAULT]
 
@@ -55,6 +57,7 @@ def rows():
             remote_id=f"r-{number}",
             hashid=f"hash{number}",
             idempotency_key=f"key-{number}",
+            execution_data={"note": NOTE},
             status=Status.COMPLETED,
             created_at=at,
             due_at=None,

@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -16,6 +17,7 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
+from django.utils.translation import gettext as django_gettext
 from django.utils.translation import gettext_lazy as _
 
 from .. import conf
@@ -169,7 +171,7 @@ class ExecutionAdminMixin(LiveListMixin, PageMixin):
         local = presentation.local(execution.created_at)
         return format_html(
             '<span class="ewf-line" title="{}">{}</span>',
-            presentation.timestamp(execution.created_at),
+            f"{local:%Y-%m-%d %H:%M:%S}",
             date_format(local, "SHORT_DATETIME_FORMAT"),
         )
 
@@ -197,3 +199,18 @@ def _next_try(execution: Execution) -> Iterator[str]:
 @admin.register(Execution)
 class ExecutionAdmin(ExecutionAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]
     """Executions on the default admin site."""
+
+    def action_checkbox(self, obj: Execution) -> SafeString:
+        """Return what Django does, but not by a template for each row: a third of the list's time.
+
+        A theme's own is left alone, which is why the mixin has none.
+        """
+        return format_html(
+            '<input type="checkbox" name="{}" value="{}" class="action-select" aria-label="{}">',
+            ACTION_CHECKBOX_NAME,
+            obj.pk,
+            format_html(django_gettext("Select this object for an action - {}"), obj),
+        )
+
+    # Before Django 6.0, the column's head is an attribute.
+    vars(action_checkbox).update(vars(admin.ModelAdmin.action_checkbox))

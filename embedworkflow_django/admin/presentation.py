@@ -12,7 +12,7 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.html import format_html, format_html_join
+from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -171,6 +171,8 @@ def pretty(value: Any, *, unredacted: bool) -> str:
 
 def lines(first: str, *others: str) -> SafeString:
     """Return a cell of several lines, the first one in plain view and the others quieter."""
+    if not others:
+        return conditional_escape(first)
     hints = ((other,) for other in others)
     return format_html(
         "{}{}", first, format_html_join("", ' <span class="ewf-under">{}</span>', hints)

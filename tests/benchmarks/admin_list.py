@@ -106,10 +106,10 @@ def contenders() -> tuple[str, Any]:
     from django.core.paginator import Paginator
     from django.urls import path
 
-    from embedworkflow_django.admin import ExecutionAdminMixin
+    from embedworkflow_django.admin.executions import ExecutionAdmin
     from embedworkflow_django.models import Execution
 
-    class Ours(ExecutionAdminMixin, admin.ModelAdmin):
+    class Ours(ExecutionAdmin):
         """What the package ships."""
 
     class Naive(admin.ModelAdmin):
