@@ -241,7 +241,7 @@ def test_long_names_are_cut_and_told_on_hover():
 
     names = re.findall(r'ewf-node-name"[^>]*>([^<]+)<', str(drawing.svg(drawn, "graph")))
 
-    assert ["x" * 24 + "…", "文" * 11 + "…"] == names
+    assert ["x" * 22 + "…", "文" * 10 + "…"] == names
     assert "x" * 60 in str(drawing.svg(drawn, "graph"))
 
 

@@ -30,7 +30,7 @@ _WORDS = {
     "stopped": (gettext_lazy("stopped"), Status.STOPPED),
 }
 # How many letters of usual width a box has room for, on its first line and on its second.
-_FIRST_LINE, _SECOND_LINE = 25, 28
+_FIRST_LINE, _SECOND_LINE = 23, 28
 _BULGE = 24
 
 

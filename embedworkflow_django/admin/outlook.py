@@ -19,7 +19,9 @@ PATIENCE = timedelta(minutes=1)
 # The most failed actions that a sentence names.
 MAX_NAMES = 3
 
-_RUNNING = gettext_lazy("It runs since %(duration)s: %(done)d of %(total)d actions are done.")
+_RUNNING = gettext_lazy(
+    "It has been running for %(duration)s: %(done)d of %(total)d actions are done."
+)
 _STORIES: dict[str, Any] = {
     Status.QUEUED: gettext_lazy("It was committed %(duration)s ago, and is not sent yet."),
     Status.UPCOMING: gettext_lazy("Embed Workflow has it, and starts it later."),
@@ -53,7 +55,9 @@ def story(execution: Execution, now: datetime, failed: Sequence[str] = ()) -> st
     if failed and execution.status == Status.FAILED:
         return _("It failed after %(duration)s, at %(actions)s.") % about
     if failed and not execution.is_final:
-        return _("%(actions)s failed; the rest goes on, since %(duration)s.") % about
+        return (
+            _("%(actions)s failed; the rest goes on. It has been running for %(duration)s.") % about
+        )
     if execution.status == Status.QUEUED and execution.attempts:
         return _(
             "It is not started yet: %(attempts)s in %(duration)s, none of them successful."

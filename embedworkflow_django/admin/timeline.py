@@ -218,7 +218,7 @@ def _actions(execution: Execution, graph: Graph, now: datetime) -> Iterator[Row]
         start = node.scheduled_at or node.ended_at
         if start is None:
             continue
-        lasts = node.ended_at is None and not execution.is_final
+        lasts = node.ended_at is None and not execution.is_final and start <= now
         yield Row(
             start=start,
             end=max(start, node.ended_at or (execution.finished_at or now)),
@@ -227,7 +227,7 @@ def _actions(execution: Execution, graph: Graph, now: datetime) -> Iterator[Row]
             kind="action",
             tone=_tone(node),
             lasts=lasts,
-            detail=[(_("action"), drawing.word(node)), *drawing.times(node)],
+            detail=[(_("action"), drawing.word(node))],
         )
 
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page
 from .scenes import SCENES
 from .stage import Stage
 from .walk import Walk
-from .window import Complaints, window
+from .window import HEIGHT, Complaints, window
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 TALLEST = 1500
@@ -68,11 +68,12 @@ def painter(folder: Path, look: str, tallest: int) -> Callable[[str, Page], Iter
     """
 
     def paint(name: str, page: Page) -> Iterator[str]:
+        size = page.viewport_size
         height = page.evaluate("document.documentElement.scrollHeight")
-        width = page.viewport_size["width"]
-        clip = {"x": 0, "y": 0, "width": width, "height": min(height, tallest)}
+        page.set_viewport_size({**size, "height": min(max(height, HEIGHT), tallest)})
         picture = folder / f"admin-{name}{'' if look == 'light' else f'-{look}'}.png"
-        page.screenshot(path=picture, full_page=True, clip=clip)
+        page.screenshot(path=picture)
+        page.set_viewport_size(size)
         if folder == IMAGES and picture.stat().st_size > LARGEST:
             yield f"{picture.name} has more than {LARGEST} bytes"
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from .stage import Stage
 
-FAST, SLOW = 60.0, 0.25
+FAST, SLOW = 60.0, 0.02
 LIMIT = 60.0
 EXECUTE = {"path": "/workflows/order-fulfilment/execute", "method": "POST"}
 
