@@ -21,7 +21,9 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--kills", type=int, default=60, help="in all (default: %(default)s)")
     parser.add_argument("--database", choices=(*DATABASES, "all"), default="all")
-    parser.add_argument("--who", choices=("saver", "worker", "both", "all"), default="all")
+    who = ("saver", "worker", "both", "celery", "all")
+    parser.add_argument("--who", choices=who, default="all", help="all: but for celery")
+    parser.add_argument("--broker", choices=("rabbitmq", "redis"), default="rabbitmq")
     parser.add_argument("--faults", action="store_true", help="lose and refuse answers as well")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -48,7 +50,7 @@ def run(database: str, kills: int, options: argparse.Namespace) -> tuple[dict, d
     from .stage import CASTS, play
 
     alias, bare = alias_of(database.removesuffix("-defaults")), database == "sqlite-defaults"
-    casts = list(CASTS) if options.who == "all" else [options.who]
+    casts = [who for who in CASTS if who != "celery"] if options.who == "all" else [options.who]
     began = time.monotonic()
     with tables(alias):
         verdict, killed, log = play(
@@ -58,6 +60,7 @@ def run(database: str, kills: int, options: argparse.Namespace) -> tuple[dict, d
             seed=options.seed,
             bare=bare,
             faults=options.faults,
+            broker=options.broker if options.who == "celery" else "",
         )
     evidence = {kind: found for kind, found in verdict.violations.items() if found}
     if crashes := log.count("Traceback"):
@@ -66,7 +69,7 @@ def run(database: str, kills: int, options: argparse.Namespace) -> tuple[dict, d
         "database": database,
         "seed": options.seed,
         "savers killed": killed["save"],
-        "workers killed": killed["work"],
+        "workers killed": killed["work"] + killed["celery"],
         **{name.replace("_", " "): count for name, count in verdict.counts.items()},
         **{kind: len(verdict.violations[kind]) for kind in KINDS},
         "seconds": round(time.monotonic() - began),

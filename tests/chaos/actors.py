@@ -8,6 +8,7 @@ had been committed (``kept``) or rolled back (``dropped``), and whose end a rece
 
 from __future__ import annotations
 
+import importlib
 import io
 import itertools
 import logging
@@ -25,11 +26,14 @@ if not apps.ready:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
     django.setup()
 
+from celery import current_app
+from celery.signals import worker_ready
 from django.conf import settings
 from django.core.management import call_command
 from django.db import DatabaseError, connections, transaction
 from django.db.models.signals import post_save
 
+from embedworkflow_django import dispatchers
 from embedworkflow_django.signals import execution_finished
 from embedworkflow_django.triggers import trigger
 from tests.bakery.models import Cake
@@ -48,6 +52,8 @@ class Part:
         configuration: The setting ``EMBEDWORKFLOW``.
         folder: Where diary and log are.
         seed: Makes its choices repeatable; part of its cakes' names.
+        broker: The URL of Celery's broker, if there is one.
+        queue: The run's own queue there.
     """
 
     alias: str
@@ -55,6 +61,8 @@ class Part:
     configuration: dict
     folder: Path
     seed: int
+    broker: str = ""
+    queue: str = ""
 
 
 class Diary:
@@ -132,8 +140,23 @@ def work(part: Part, ready) -> None:
     call_command("embedworkflow_worker", interval=0.05, database=[part.alias], stdout=io.StringIO())
 
 
+def celery(part: Part, ready) -> None:
+    """Be a Celery worker, in a process group of its own, until a signal comes."""
+    os.setsid()
+    _enter(part)
+    worker_ready.connect(lambda **kwargs: ready.send(None), weak=False)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)  # It says of each process that was killed what has become of its task.
+    pool = random.Random(part.seed).choice(("prefork", "threads"))
+    words = ["worker", "-P", pool, "-c", "2", "--without-gossip", "--without-mingle"]
+    current_app.worker_main([*words, "-l", "critical"])
+
+
 def _enter(part: Part) -> Diary:
     settings.EMBEDWORKFLOW = part.configuration
+    if part.broker:
+        _join(part.broker, part.queue)
     if part.bare:
         connections.settings[part.alias]["OPTIONS"] = {}
     logger = logging.getLogger("embedworkflow_django")
@@ -146,3 +169,19 @@ def _enter(part: Part) -> Diary:
 
     execution_finished.connect(finished, weak=False)
     return diary
+
+
+def _join(broker: str, queue: str) -> None:
+    """Make this process one of the project's Celery app, on a queue of the run's own."""
+    os.environ |= {"EMBEDWORKFLOW_TEST_BROKER": broker, "EMBEDWORKFLOW_TEST_QUEUE": queue}
+    os.environ["CELERY_SKIP_CHECKS"] = "1"  # They would ask the tests' other databases.
+    app = importlib.import_module("tests.celery_app").app
+    dispatchers.dispatcher_class("celery")  # As it is when the settings say so from the start.
+    app.conf.update(
+        broker_connection_retry_on_startup=True,
+        worker_enable_remote_control=False,
+        worker_hijack_root_logger=False,
+    )
+    if broker.startswith("redis"):
+        # What a killed worker had reserved stays in keys that all queues would share.
+        app.conf.broker_transport_options = {"global_keyprefix": queue}

@@ -143,7 +143,8 @@ def _history(verdict, alias, rows, told):
         attempts = [event.detail["attempt"] for event in mine if "attempt" in event.detail]
         if attempts != list(range(1, row.attempts + 1)):
             found["history"].append(f"row {row.pk}: {row.attempts} attempts, events {attempts}")
-        if not (row.sent_at <= row.dispatched_at <= row.finished_at <= row.announced_at):
+        times = [row.sent_at, row.dispatched_at, row.finished_at, row.announced_at]
+        if None in times or times != sorted(times):
             found["history"].append(f"row {row.pk}: its times are in disorder")
         if row.claim or row.due_at:
             found["history"].append(f"row {row.pk} is final, and not at rest")
