@@ -18,11 +18,15 @@ from types import ModuleType
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-# What is installed, the app, the model that its admin lists, and what it is searched for.
+# By what is installed: the app, the model that its admin lists, and what it is searched for.
 PEERS = {
-    "django-celery-results": ("django_celery_results", "TaskResult", "task-1717"),
-    "django-tasks-db": ("django_tasks_db", "DBTaskResult", None),
-    "django-q2": ("django_q", "Success", "task-1717"),
+    "django-celery-results": (
+        "django_celery_results",
+        "django_celery_results.TaskResult",
+        "task-1717",
+    ),
+    "django-tasks-db": ("django_tasks_db", "django_tasks_database.DBTaskResult", None),
+    "django-q2": ("django_q", "django_q.Success", "task-1717"),
 }
 DATA = """'{"args": [], "kwargs": {"order": 17, "lines": ["a cake", "a pie", "a loaf"]}}'"""
 
@@ -76,10 +80,13 @@ def project(app: str) -> Iterator[None]:
 
     urls = sys.modules["peer_urls"] = ModuleType("peer_urls")
     shop = sys.modules["shop_tasks"] = ModuleType("shop_tasks")
+    own = app == "django_tasks_db"
+    backend = f"{app}.DatabaseBackend" if own else "django.tasks.backends.dummy.DummyBackend"
     settings.configure(
         SECRET_KEY="benchmark",
         ALLOWED_HOSTS=["*"],
         USE_TZ=True,
+        TIME_ZONE="UTC",  # MariaDB may know no other.
         STATIC_URL="/static/",
         ROOT_URLCONF="peer_urls",
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
@@ -112,14 +119,15 @@ def project(app: str) -> Iterator[None]:
                 },
             }
         ],
-        Q_CLUSTER={"orm": "default"},
+        Q_CLUSTER={"orm": "default", "timeout": 60, "retry": 120},
+        TASKS={"default": {"BACKEND": backend}},
     )
     django.setup()
     from django.contrib import admin
     from django.db import connection
     from django.urls import path
 
-    if app == "django_tasks_db":
+    if own:
         from django.tasks import task
 
         def fulfil() -> None:
@@ -163,7 +171,7 @@ def failures_of(app: str):
 
 def main(name: str, kind: str, rows: int) -> None:
     """Fill, and answer until the input ends."""
-    app, model_name, term = PEERS[name]
+    app, label, term = PEERS[name]
     os.environ["EMBEDWORKFLOW_TEST_DEFAULT"] = kind
     with project(app):
         from django.apps import apps
@@ -174,7 +182,7 @@ def main(name: str, kind: str, rows: int) -> None:
 
         from tests.benchmarks.filling import Dialect, fill
 
-        model = apps.get_model(app, model_name)
+        model = apps.get_model(label)
         fill(connection, model, rows, known(app, Dialect(connection.vendor, rows)))
         client = Client()
         client.force_login(User.objects.create_superuser("operator"))
