@@ -1,0 +1,26 @@
+"""The shop's addresses, its admin classes on Unfold's base."""
+
+from __future__ import annotations
+
+from config.urls import urlpatterns
+from django.contrib import admin
+from shop.admin import OrderAdmin
+from shop.models import Order
+from unfold.admin import ModelAdmin
+
+from embedworkflow_django.admin import ExecutionAdminMixin
+from embedworkflow_django.models import Execution
+
+__all__ = ["urlpatterns"]
+
+admin.site.unregister([Execution, Order])
+
+
+@admin.register(Execution)
+class UnfoldExecutionAdmin(ExecutionAdminMixin, ModelAdmin):
+    """Executions, as docs/admin.md has it."""
+
+
+@admin.register(Order)
+class UnfoldOrderAdmin(OrderAdmin, ModelAdmin):
+    """The host's own admin."""
