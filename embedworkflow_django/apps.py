@@ -22,7 +22,7 @@ class EmbedWorkflowConfig(AppConfig):
 
     def ready(self) -> None:
         """Register checks and what drops cached clients; import each app's ``workflows``."""
-        from . import checks, conf, connections, dispatchers  # noqa: F401, PLC0415 - they register
+        from . import checks, conf, connections, dispatchers, jobs  # noqa: F401, PLC0415 - they register
 
         # An engine's worker has to know its task.
         with suppress(conf.ConfigurationError):

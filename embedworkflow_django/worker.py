@@ -160,7 +160,8 @@ class Worker:
 
         Args:
             using: The database's alias.
-            ids: The only rows that are worked on; ``None`` for all that are due.
+            ids: The only rows that are worked on; ``None`` for all that are due. Where no row is
+                named, the chores are done as well.
 
         Returns:
             How many rows were worked on.
@@ -179,8 +180,8 @@ class Worker:
             for told in self._tell_all():
                 self._settle(using, [told])
         self._pulse.flush(using)
-        if ids is None:
-            self._do_chores()
+        while not ids and self._do_chores():
+            pass
         return len(claimed)
 
     def wake(self) -> None:

@@ -884,10 +884,77 @@ def test_all_that_match_are_frozen_up_to_a_limit(chef, monkeypatch):
     assert {str(row.pk) for row in rows} == set(frozen)
 
     monkeypatch.setattr(actions, "MAX_SELECTED", 1)
-    answer = chef.post(url("changelist"), form | {"confirmed": "yes"}, follow=True)
+    # A job could not know what the kitchen's admin decides row by row.
+    kitchens = reverse("kitchen:embedworkflow_execution_changelist")
+    answer = chef.post(kitchens, form | {"confirmed": "yes"}, follow=True)
 
     assert "at a time" in messages(answer)[0]
     assert 0 == Execution.objects.filter(status=Status.CANCELED).count()
+
+
+def edit(client, row, data, **more):
+    """Run an execution again with other data, typed as text."""
+    form = {"confirmed": "yes", "execution_data": data, **more}
+    return client.post(url("run_again", row.pk), form, follow=True)
+
+
+def test_data_can_be_edited_before_it_is_run_again(chef):
+    """The new execution gets what was typed, the old one keeps what it had."""
+    row = make(execution_data={"cake": "plain"})
+    page = chef.post(url("run_again", row.pk)).text
+    assert "Edit the data" in page
+    assert "&quot;cake&quot;: &quot;plain&quot;" in page
+    edit(chef, row, '{"cake": "sacher"}')
+
+    again = Execution.objects.get(run_again_of=row)
+    assert {"cake": "sacher"} == again.execution_data
+    assert {"cake": "plain"} == Execution.objects.get(pk=row.pk).execution_data
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("{", "This is no JSON"),
+        ("[1]", "should be a dict"),
+        ('{"name": "\\u0000"}', "cannot be stored"),
+        ("", "This field is required"),
+    ],
+)
+def test_data_that_makes_no_sense_comes_back(chef, typed, said):
+    """With what was typed, and with what is wrong with it; nothing is run."""
+    row = make(execution_data={"cake": "plain"})
+    answer = edit(chef, row, typed)
+
+    assert said in answer.text
+    assert "Edit the data" in answer.text
+    assert 1 == Execution.objects.count()
+
+
+def test_hidden_values_survive_an_edit(client):
+    """Who may not see them neither changes nor learns them."""
+    user = User.objects.create_user("bob", is_staff=True)
+    codenames = ["view_execution", "run_again_execution"]
+    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    client.force_login(user)
+    row = make(execution_data={"password": "swordfish", "cake": "plain"})
+    page = client.post(url("run_again", row.pk)).text
+    assert "swordfish" not in page
+    hidden = re.search(r"password&quot;: &quot;(.+?)&quot;", page)[1]
+    edit(client, row, f'{{"password": "{hidden}", "cake": "sacher"}}')
+
+    again = Execution.objects.get(run_again_of=row)
+    assert {"password": "swordfish", "cake": "sacher"} == again.execution_data
+    answer = edit(client, row, f'{{"pin": "{hidden}", "password": "x"}}')
+    assert "stands for a hidden value" in answer.text
+
+
+def test_data_too_large_to_edit_is_run_again_as_it_is(chef):
+    """It is offered for no editing, rather than cut off."""
+    row = make(execution_data={"much": "x" * (presentation.MAX_JSON + 1)})
+    assert "Edit the data" not in chef.post(url("run_again", row.pk)).text
+    chef.post(url("run_again", row.pk), {"confirmed": "yes"})
+
+    assert row.execution_data == Execution.objects.get(run_again_of=row).execution_data
 
 
 def test_resolving_is_done_one_at_a_time(chef):

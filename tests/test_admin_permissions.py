@@ -7,7 +7,8 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.urls import get_resolver, reverse
 
-from embedworkflow_django.models import Execution, Status
+from embedworkflow_django.keys import uuid7
+from embedworkflow_django.models import Execution, Job, Status
 
 pytestmark = pytest.mark.django_db
 
@@ -28,6 +29,8 @@ STAFF = {
     **{verb: ("view_execution", f"{verb}_execution") for verb in VERBS},
     **{f"{verb}-alone": (f"{verb}_execution",) for verb in VERBS},
     "execute": ("view_execution", "execute_execution"),
+    "jobs": ("view_job",),
+    "jobs-cancel": ("view_job", "cancel_job"),
     "odd": ("add_execution", "change_execution", "delete_execution"),
 }
 VISITORS = ("anonymous", *STAFF, "superuser")
@@ -258,7 +261,21 @@ NEEDED = {
         f"embedworkflow_execution_{verb}": ("post", {"view_execution", f"{verb}_execution"})
         for verb in VERBS
     },
+    "embedworkflow_job_changelist": ("get", {"view_job"}),
+    "embedworkflow_job_change": ("get", {"view_job"}),
+    "embedworkflow_job_history": ("get", {"view_job"}),
+    "embedworkflow_job_add": ("get", None),
+    "embedworkflow_job_delete": ("get", None),
+    "embedworkflow_job_cancel": ("post", {"view_job", "cancel_job"}),
 }
+
+
+def key_for(name):
+    """Return the key of something that a URL may be about."""
+    if name.startswith("embedworkflow_job_"):
+        return Job.objects.create(verb="cancel", newest=uuid7(), by="ann").pk
+    verb = name.removeprefix("embedworkflow_execution_")
+    return make(verb if verb in VERBS else "run_again").pk
 
 
 def urls_of_ours():
@@ -282,10 +299,11 @@ def test_the_walk(visit, visitor):
         method, needed = NEEDED[name]
         verb = name.removeprefix("embedworkflow_execution_")
         pattern = get_resolver().namespace_dict["admin"][1].reverse_dict[name]
-        args = [make(verb if verb in VERBS else "run_again").pk] if pattern[0][0][1] else []
+        args = [key_for(name)] if pattern[0][0][1] else []
         allowed = needed is not None and (visitor == "superuser" or needed <= rights)
 
         answer = getattr(client, method)(reverse(f"admin:{name}", args=args))
 
-        seen = {200, 302} if allowed and verb == "refresh" else {expected(visitor, allowed=allowed)}
+        at_once = {"refresh", "embedworkflow_job_cancel"}
+        seen = {200, 302} if allowed and verb in at_once else {expected(visitor, allowed=allowed)}
         assert answer.status_code in seen, name

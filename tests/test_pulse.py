@@ -193,10 +193,11 @@ def test_a_chore_that_fails_ends_nothing(river, caplog):
 
 def test_chores_are_done_inline_when_no_row_is_meant(river):
     """That is what wakes an immediate dispatcher without rows."""
-    with Chore(rounds=1) as chore:
-        Worker(aliases=[river.alias]).run_inline(river.alias, [])
+    row = river.execute()
+    with Chore(rounds=2) as chore:
+        Worker(aliases=[river.alias]).run_inline(river.alias, [row.pk])
         assert not chore.done
-        Worker(aliases=[river.alias]).run_inline(river.alias)
+        Worker(aliases=[river.alias]).run_inline(river.alias, [])
 
-    assert 1 == len(chore.done)
+    assert 2 == len(chore.done)
     connections[river.alias].close()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
@@ -13,16 +16,17 @@ from django.core.exceptions import PermissionDenied
 from django.db import router, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.urls import URLPattern, path
+from django.urls import NoReverseMatch, URLPattern, path
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from .. import conf
-from ..exceptions import EmbedWorkflowError
+from .. import conf, redaction, selection
+from .. import jobs as bulk
+from ..exceptions import EmbedWorkflowError, InvalidExecution
 from ..models import Execution
-from . import lists, presentation, sources, verbs
-from .forms import ResolveForm
+from . import jobs, lists, presentation, sources, verbs
+from .forms import DataForm, ResolveForm
 from .shell import ShellMixin
 from .verbs import VERBS, Verb
 
@@ -30,6 +34,8 @@ from .verbs import VERBS, Verb
 MAX_SELECTED = 500
 # The most refusals that are reported one by one.
 MAX_REPORTED = 10
+# How many of all that match are shown before they are confirmed.
+SAMPLE = 20
 CONFIRMED = "confirmed"
 Refusals = list[tuple[str, str]]
 
@@ -94,6 +100,8 @@ class VerbsMixin(ShellMixin):
         """
         rows = list(queryset.order_by("-pk").defer(*lists.HEAVY)[: MAX_SELECTED + 1])
         if len(rows) > MAX_SELECTED:
+            if verb.name in bulk.VERBS and self.acts_on_all(verb) and _asks_for_all(request):
+                return self._act_on_all(request, verb, rows)
             self._tell_limit(request, MAX_SELECTED)
         elif verb is verbs.RESOLVE:
             if len(rows) == 1:
@@ -104,6 +112,69 @@ class VerbsMixin(ShellMixin):
         else:
             self._report(request, verb, *self.perform(request, verb, [row.pk for row in rows]))
         return None
+
+    def acts_on_all(self, verb: Verb) -> bool:
+        """Return whether all that match a filter may be left to a job, for any number.
+
+        A job asks again for its person's right to the verb, but has no request: where a subclass
+        decides by request or object, what is selected is done at once, and has a limit. Override
+        this to say that rights are enough.
+        """
+        names = ("get_queryset", "has_view_permission", f"has_{verb.name}_permission")
+        rooms = {getattr(type(self), name).__module__.partition(".")[0] for name in names}
+        return rooms <= {"django", __name__.partition(".")[0]}
+
+    def _act_on_all(
+        self, request: HttpRequest, verb: Verb, rows: list[Execution]
+    ) -> HttpResponse | None:
+        filters = jobs.frozen(request.GET.dict())
+        using = router.db_for_write(Execution)
+        newest = min(_newest(request) or rows[0].pk, rows[0].pk)
+        matching = selection.matching(Execution.objects.using(using), filters)
+        count = matching.filter(pk__lte=newest).values("pk")[: lists.MAX_COUNT + 1].count()
+        if CONFIRMED not in request.POST:
+            return self._confirm_all(request, verb, rows, filters, count)
+        with transaction.atomic(using=using):
+            job = bulk.start(
+                verb.name,
+                filters,
+                newest=newest,
+                user=request.user,
+                using=using,
+                total=count if count <= lists.MAX_COUNT else None,
+            )
+            what: Any = job
+            self.log_addition(request, what, _("Started for all that match"))
+        text = _("It is done in the background, execution by execution; its page shows how far.")
+        self.message_user(request, text, messages.SUCCESS)
+        if request.user.has_perm(f"{self.opts.app_label}.view_job"):
+            with suppress(NoReverseMatch):
+                return HttpResponseRedirect(jobs.page_of(job, self.admin_site.name))
+        return None
+
+    def _confirm_all(
+        self,
+        request: HttpRequest,
+        verb: Verb,
+        rows: list[Execution],
+        filters: dict[str, Any],
+        count: int,
+    ) -> HttpResponse:
+        links = sources.SourceLinks(self.admin_site, request)
+        shown = rows[:SAMPLE]
+        context = {
+            "title": verb.label_plural,
+            "verb": verb,
+            "rows": [_affected(verb, row, links) for row in shown],
+            "noted": any(verb.obstacle(row) for row in shown),
+            "frozen": list(jobs.described(filters)),
+            "newest": rows[0].pk,
+            "count": f"{min(count, lists.MAX_COUNT):,}" + "+" * (count > lists.MAX_COUNT),
+            "action_url": "",
+            "back_url": request.get_full_path(),
+            "action_checkbox_name": ACTION_CHECKBOX_NAME,
+        }
+        return self.page(request, "confirmation.html", context)
 
     def _tell_limit(self, request: HttpRequest, limit: int) -> None:
         text = ngettext(
@@ -160,6 +231,8 @@ class VerbsMixin(ShellMixin):
             raise PermissionDenied
         if chosen is verbs.RESOLVE:
             return self._resolve(request, execution)
+        if chosen is verbs.RUN_AGAIN:
+            return self._run_again(request, execution)
         if chosen.question and CONFIRMED not in request.POST:
             url = self.verb_url(request, chosen, execution)
             return self.confirmation(request, chosen, [execution], action_url=url)
@@ -171,6 +244,43 @@ class VerbsMixin(ShellMixin):
             return self.resolve_page(request, execution, form)
         remote_id = form.cleaned_data["remote_id"]
         return self._perform_one(request, verbs.RESOLVE, execution, remote_id=remote_id)
+
+    def _run_again(self, request: HttpRequest, execution: Execution) -> HttpResponse:
+        url = self.verb_url(request, verbs.RUN_AGAIN, execution)
+        initial = self._editable(request, execution)
+        edited = CONFIRMED in request.POST and "execution_data" in request.POST
+        form = DataForm(request.POST if edited else None, initial={"execution_data": initial})
+        page = partial(self.confirmation, request, verbs.RUN_AGAIN, [execution], action_url=url)
+        if CONFIRMED not in request.POST or (edited and not form.is_valid()):
+            return page(data_form=form if initial else None)
+        arguments: dict[str, Any] = {}
+        if edited and form.cleaned_data["execution_data"] != json.loads(initial):
+            try:
+                arguments["data"] = self._restored(request, execution, form)
+            except InvalidExecution as error:
+                form.add_error("execution_data", str(error))
+                return page(data_form=form)
+        done, refused = self.perform(request, verbs.RUN_AGAIN, [execution.pk], **arguments)
+        if refused and edited:
+            # What was typed is not lost.
+            form.add_error("execution_data", refused[0][1])
+            return page(data_form=form)
+        self._report(request, verbs.RUN_AGAIN, done, refused)
+        return HttpResponseRedirect(self.url_of(request, "change", (done or [execution])[0].pk))
+
+    def _editable(self, request: HttpRequest, execution: Execution) -> str:
+        """Return an execution's data to be edited, as its viewer may see it; empty if too large."""
+        unredacted = self.may_see_data(request, execution)
+        data = presentation.shown(execution.execution_data, unredacted=unredacted)
+        text = json.dumps(data, indent=2, ensure_ascii=False)
+        return text if len(text) <= presentation.MAX_JSON else ""
+
+    def _restored(self, request: HttpRequest, execution: Execution, form: DataForm) -> Any:
+        """Return what was typed, with the values back that its viewer may not see."""
+        data = form.cleaned_data["execution_data"]
+        if self.may_see_data(request, execution):
+            return data
+        return redaction.restore(data, execution.execution_data)
 
     def _perform_one(
         self, request: HttpRequest, verb: Verb, execution: Execution, **arguments: Any
@@ -235,7 +345,13 @@ class VerbsMixin(ShellMixin):
             self.message_user(request, text % {"count": more}, messages.WARNING)
 
     def confirmation(
-        self, request: HttpRequest, verb: Verb, rows: list[Execution], *, action_url: str
+        self,
+        request: HttpRequest,
+        verb: Verb,
+        rows: list[Execution],
+        *,
+        action_url: str,
+        data_form: DataForm | None = None,
     ) -> HttpResponse:
         """Return the page that shows exactly what a verb will affect.
 
@@ -244,9 +360,11 @@ class VerbsMixin(ShellMixin):
             verb: What is about to be done.
             rows: To which executions.
             action_url: Where the confirmation goes; empty for the list itself.
+            data_form: Where the data may be edited before.
         """
         links = sources.SourceLinks(self.admin_site, request)
-        single = rows[0] if len(rows) == 1 and verb is verbs.RUN_AGAIN else None
+        alone = len(rows) == 1 and verb is verbs.RUN_AGAIN and data_form is None
+        single = rows[0] if alone else None
         context = {
             "title": verb.question % {"count": len(rows)},
             "verb": verb,
@@ -256,6 +374,7 @@ class VerbsMixin(ShellMixin):
             and presentation.pretty(
                 single.execution_data, unredacted=self.may_see_data(request, single)
             ),
+            "data_form": data_form,
             "action_url": action_url,
             "back_url": self._back(request, rows, action_url),
             "action_checkbox_name": ACTION_CHECKBOX_NAME,
@@ -288,6 +407,18 @@ class VerbsMixin(ShellMixin):
         if action_url:
             return self.url_of(request, "change", rows[0].pk)
         return request.get_full_path()
+
+
+def _asks_for_all(request: HttpRequest) -> bool:
+    return request.POST.get("select_across") == "1"
+
+
+def _newest(request: HttpRequest) -> uuid.UUID | None:
+    """Return the newest execution that the confirmation has shown; whatever came later is not."""
+    try:
+        return uuid.UUID(request.POST.get("newest", ""))
+    except ValueError:
+        return None
 
 
 def _affected(verb: Verb, row: Execution, links: sources.SourceLinks) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
@@ -11,7 +12,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from .. import keys
+from .. import keys, selection
 from ..models import Execution
 
 
@@ -29,12 +30,16 @@ class Days:
     first: int
     last: int = 0
 
+    def bounds(self) -> dict[str, uuid.UUID]:
+        """Return the ids between which those rows are that were created within these days."""
+        bounds = {"since": keys.first_of(_midnight(self.first))}
+        if self.last:
+            bounds["before"] = keys.first_of(_midnight(self.last - 1))
+        return bounds
+
     def of(self, queryset: QuerySet[Execution]) -> QuerySet[Execution]:
         """Return those rows of a queryset that were created within these days."""
-        queryset = queryset.filter(pk__gte=keys.first_of(_midnight(self.first)))
-        if self.last:
-            queryset = queryset.filter(pk__lt=keys.first_of(_midnight(self.last - 1)))
-        return queryset
+        return selection.matching(queryset, self.bounds())
 
 
 RANGES = {

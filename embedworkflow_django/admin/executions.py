@@ -20,7 +20,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext as django_gettext
 from django.utils.translation import gettext_lazy as _
 
-from .. import conf
+from .. import conf, selection
 from ..models import Execution, Status
 from . import alerts, lists, presentation, sources
 from .filters import (
@@ -115,9 +115,9 @@ class ExecutionAdminMixin(LiveListMixin, PageMixin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Execution], search_term: str
     ) -> tuple[QuerySet[Execution], bool]:
-        """Return what a search term finds; see ``lists.search``."""
+        """Return what a search term finds; see ``selection.search``."""
         term = search_term.strip()
-        return (lists.search(queryset, term) if term else queryset), False
+        return (selection.search(queryset, term) if term else queryset), False
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -1,10 +1,12 @@
-"""The one form of the pages: how an unconfirmed execution is resolved."""
+"""The forms of the pages: how an execution is resolved, and with what data one is run again."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 
@@ -34,3 +36,21 @@ class ResolveForm(forms.Form):
         elif not data.get("remote_id") and "remote_id" not in self.errors:
             self.add_error("remote_id", _("Give the remote id of the execution that did happen."))
         return data
+
+
+class DataForm(forms.Form):
+    """The data that an execution is run again with, as a person may have edited it."""
+
+    execution_data = forms.CharField(
+        label=_("Data"),
+        help_text=_("A JSON object. The new execution gets exactly this."),
+        widget=forms.Textarea(attrs={"rows": 12, "spellcheck": "false", "dir": "ltr"}),
+    )
+
+    def clean_execution_data(self) -> Any:
+        """Return the JSON; whether it may be execution data, ``services.run_again`` says."""
+        try:
+            return json.loads(self.cleaned_data["execution_data"])
+        except (ValueError, RecursionError) as error:
+            problem = gettext("This is no JSON: %(error)s.") % {"error": error}
+            raise forms.ValidationError(problem) from None

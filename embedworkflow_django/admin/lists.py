@@ -1,15 +1,13 @@
-"""The list of executions at any size of the table: its order, its counts and its search."""
+"""The list of executions at any size of the table: its order, its counts and its pages."""
 
 from __future__ import annotations
 
-import re
-import uuid
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import InvalidPage, Paginator
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.text import capfirst
@@ -26,9 +24,6 @@ else:
 MAX_COUNT = 10_000
 # Large columns that no list shows.
 HEAVY = ("execution_data", "last_error", "log", "stats", "template", "raw")
-
-_SOURCE = re.compile(r"([a-z_]\w*\.[a-z_]\w*):(.+)", re.IGNORECASE)
-_UUID_START = re.compile(r"[0-9a-f-]{8,36}", re.IGNORECASE)
 
 
 class CappedPaginator(_Paginator):
@@ -98,27 +93,3 @@ class ExecutionChangeList(ChangeList):
             raise IncorrectLookupParameters from error
         start = (number - 1) * self.list_per_page
         return start, min(start + self.list_per_page, MAX_COUNT)
-
-
-def search(queryset: QuerySet[Execution], term: str) -> QuerySet[Execution]:
-    """Return the executions that a search term means; an index answers each question.
-
-    Args:
-        queryset: The executions to search.
-        term: A source as ``app.model:pk``; an id or its beginning, of eight digits at least; a
-            remote id, a hashid or an idempotency key; or else a workflow. All exactly.
-    """
-    exactly = Q(remote_id=term) | Q(idempotency_key=term) | Q(hashid=term)
-    if source := _SOURCE.fullmatch(term):
-        about = Q(source_type=source[1].lower(), source_id=source[2].strip())
-        return queryset.filter(exactly | about)
-    if _UUID_START.fullmatch(term) and (digits := term.replace("-", "")):
-        return queryset.filter(exactly | Q(pk__range=_uuids_from(digits)))
-    found = queryset.filter(exactly)
-    # Not one more alternative: a workflow may have millions, and together they would be sorted.
-    return found if found.exists() else queryset.filter(workflow=term)
-
-
-def _uuids_from(digits: str) -> tuple[uuid.UUID, uuid.UUID]:
-    digits = digits[:32]
-    return uuid.UUID(digits.ljust(32, "0")), uuid.UUID(digits.ljust(32, "f"))

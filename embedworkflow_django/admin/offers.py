@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -11,11 +10,10 @@ from typing import Any
 from django import forms
 from django.apps import apps
 from django.db import models
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from .. import conf, encoding, redaction, triggers
 from ..exceptions import UnencodableData
+from .forms import DataForm
 
 logger = logging.getLogger("embedworkflow_django")
 
@@ -50,24 +48,11 @@ class Offer:
         }
 
 
-class RunForm(forms.Form):
+class RunForm(DataForm):
     """What a workflow is run with, as a person has edited it."""
 
     # Made when the page is: pressing twice, or going back and pressing again, runs once.
     key = forms.UUIDField(widget=forms.HiddenInput)
-    execution_data = forms.CharField(
-        label=gettext_lazy("Data"),
-        help_text=gettext_lazy("A JSON object. The workflow gets exactly this."),
-        widget=forms.Textarea(attrs={"rows": 16, "spellcheck": "false", "dir": "ltr"}),
-    )
-
-    def clean_execution_data(self) -> Any:
-        """Return the JSON; whether it may be execution data, ``services.execute`` says."""
-        try:
-            return json.loads(self.cleaned_data["execution_data"])
-        except (ValueError, RecursionError) as error:
-            problem = _("This is no JSON: %(error)s.") % {"error": error}
-            raise forms.ValidationError(problem) from None
 
 
 def of_triggers(obj: models.Model) -> Iterator[Offer]:

@@ -88,8 +88,8 @@ def _refresh(execution: Execution, by: str) -> Execution:
     return services.refresh(execution, by=by)
 
 
-def _run_again(execution: Execution, by: str) -> Execution:
-    return services.run_again(execution, by=by)
+def _run_again(execution: Execution, by: str, **data: Any) -> Execution:
+    return services.run_again(execution, by=by, **data)
 
 
 def _cancel(execution: Execution, by: str) -> Execution:

@@ -1,0 +1,470 @@
+"""Jobs: a verb for all that match, in the background, resumable, and ended at will."""
+
+from __future__ import annotations
+
+import re
+import threading
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.db import connections
+from django.urls import reverse
+
+from embedworkflow_django import jobs, selection, services
+from embedworkflow_django.admin import actions
+from embedworkflow_django.admin import jobs as pages
+from embedworkflow_django.exceptions import InvalidTransition
+from embedworkflow_django.keys import uuid7
+from embedworkflow_django.models import Execution, ExecutionEvent, Job, Status
+
+from . import programs
+from .databases import EVERY_DATABASE
+
+LIST = "admin:embedworkflow_execution_changelist"
+
+
+@pytest.fixture(params=EVERY_DATABASE)
+def db_alias(request):
+    """Each kind of database in turn."""
+    return request.param
+
+
+@pytest.fixture
+def ann():
+    """A superuser, who lives in the default database."""
+    return User(username="ann", pk=1, is_superuser=True, is_active=True)
+
+
+@pytest.fixture
+def person(request, ann, db_alias):
+    """A superuser whom the workers find; the test needs the default database for that."""
+    if db_alias != "default":
+        pytest.skip("People live in the default database.")
+    ann.save()
+    return ann
+
+
+def queue(alias, count, **options):
+    """Store queued executions."""
+    calls = [{"workflow": "bake", "using": alias, **options}] * count
+    return services.execute_many(calls)
+
+
+def start(alias, user, verb="cancel", filters=None):
+    """Start a job for all that are there now."""
+    newest = Execution.objects.using(alias).order_by("-pk").first()
+    filters = {"statuses": ["queued"]} if filters is None else filters
+    return jobs.start(verb, filters, newest=newest.pk, user=user, using=alias, total=3)
+
+
+def work(alias):
+    """Do all parts of all jobs."""
+    while jobs.work(alias):
+        pass
+
+
+def stored(job):
+    """Return a job as it is stored."""
+    return Job.objects.using(job._state.db).get(pk=job.pk)
+
+
+def test_a_verb_reaches_all_that_match_and_nothing_else(river, person):
+    """Each row with its event; whatever does not match, or came later, is left alone."""
+    rows = queue(river.alias, 3)
+    other = river.execute(workflow="fry")
+    job = start(river.alias, person, filters={"statuses": ["queued"], "workflow": "bake"})
+    late = river.execute()
+    work(river.alias)
+
+    after = stored(job)
+    assert (Job.Status.DONE, 3, 0, 0) == (
+        after.status,
+        after.done_count,
+        after.skipped_count,
+        after.failed_count,
+    )
+    assert (None, "") == (after.due_at, after.claim)
+    assert after.finished_at >= after.created_at
+    assert {Status.CANCELED} == {river.row(row).status for row in rows}
+    assert {Status.QUEUED} == {river.row(row).status for row in (other, late)}
+    people = ExecutionEvent.objects.using(river.alias).filter(source="person")
+    assert 3 == people.count()
+    assert {"ann"} == {event.detail["by"] for event in people}
+    assert str(after) == f"cancel {after.pk}"
+
+
+def test_a_running_worker_does_jobs_beside_its_calls(river, person):
+    """Nobody has to start anything; what is run again is run again once."""
+    queue(river.alias, 2)
+    river.rows().update(status=Status.FAILED, due_at=None)
+    start(river.alias, person, "run_again", {"statuses": ["failed"]})
+    river.work()
+
+    assert 4 == river.rows().count()
+    assert 2 == river.rows().exclude(run_again_of=None).count()
+
+
+def test_what_cannot_be_done_is_skipped_and_says_why(river, person):
+    """The others are not kept from it."""
+    sent, unsent = queue(river.alias, 2)
+    river.rows().filter(pk=sent.pk).update(sent_at=sent.created_at)
+    job = start(river.alias, person)
+    work(river.alias)
+
+    after = stored(job)
+    assert (1, 1) == (after.done_count, after.skipped_count)
+    assert [str(sent.pk)] == [outcome["execution"] for outcome in after.outcomes]
+    assert after.outcomes[0]["reason"]
+    assert Status.CANCELED == river.row(unsent).status
+
+
+def test_what_breaks_is_counted_and_logged(river, person, caplog):
+    """An error of a kind that nobody expects ends the row, and not the job."""
+    first, second = queue(river.alias, 2)
+
+    def refuse(execute, sql, params, many, context):
+        if sql.startswith("UPDATE") and "canceled" in map(str, params) and refuse.left:
+            refuse.left -= 1
+            raise RuntimeError("the ceiling came down")
+        return execute(sql, params, many, context)
+
+    refuse.left = 1
+    job = start(river.alias, person)
+    with connections[river.alias].execute_wrapper(refuse):
+        work(river.alias)
+
+    after = stored(job)
+    assert (Job.Status.DONE, 1, 1) == (after.status, after.done_count, after.failed_count)
+    assert "RuntimeError: the ceiling came down" == after.outcomes[0]["reason"]
+    assert "could not be treated" in caplog.text
+    assert {Status.QUEUED, Status.CANCELED} == {river.row(first).status, river.row(second).status}
+
+
+def test_reasons_are_kept_of_the_first_ones_only(river, person):
+    """A job's row stays small, however many are skipped."""
+    queue(river.alias, jobs.MAX_OUTCOMES + 5)
+    first = river.rows().first()
+    river.rows().update(sent_at=first.created_at)
+    job = start(river.alias, person)
+    work(river.alias)
+
+    assert jobs.MAX_OUTCOMES + 5 == stored(job).skipped_count
+    assert jobs.MAX_OUTCOMES == len(stored(job).outcomes)
+
+
+def test_a_job_takes_turns(river, person):
+    """A part has an end, so that a worker does its other duties; two workers share the parts."""
+    queue(river.alias, jobs.PART_ROWS + 10)
+    job = start(river.alias, person)
+    rounds = 0
+    while jobs.work(river.alias):
+        rounds += 1
+        if rounds == 1:
+            assert stored(job).done_count <= jobs.PART_ROWS
+            assert Job.Status.RUNNING == stored(job).status
+
+    assert rounds > 1
+    assert jobs.PART_ROWS + 10 == stored(job).done_count
+
+
+def test_a_part_is_short_whatever_it_costs(river, person, monkeypatch):
+    """Its time is over after one row, if that takes so long."""
+    monkeypatch.setattr(jobs, "PART", 0.0)
+    queue(river.alias, 3)
+    job = start(river.alias, person)
+    assert jobs.work(river.alias)
+
+    assert 1 == stored(job).done_count
+
+
+def test_a_job_that_another_worker_has_is_left_alone(river, ann):
+    """Until its lease ends."""
+    queue(river.alias, 1)
+    job = start(river.alias, ann)
+    Job.objects.using(river.alias).update(due_at=job.due_at + jobs.LEASE, claim="other")
+
+    assert not jobs.work(river.alias)
+
+
+def test_of_two_that_see_a_job_due_one_gets_it(river, ann):
+    """The other one goes on with something else."""
+    queue(river.alias, 1)
+    job = start(river.alias, ann)
+
+    def meanwhile(execute, sql, params, many, context):
+        found = execute(sql, params, many, context)
+        if sql.startswith("SELECT") and "embedworkflow_job" in sql and not meanwhile.done:
+            meanwhile.done = True
+            Job.objects.using(river.alias).update(claim="other")
+        return found
+
+    meanwhile.done = False
+    with connections[river.alias].execute_wrapper(meanwhile):
+        assert not jobs.work(river.alias)
+    assert "other" == stored(job).claim
+
+
+def test_two_workers_do_nothing_twice(river, person):
+    """Of two that see the job due, one gets it; every row is run again once."""
+    count = 60
+    queue(river.alias, count)
+    river.rows().update(status=Status.FAILED, due_at=None)
+    job = start(river.alias, person, "run_again", {"statuses": ["failed"]})
+
+    def run():
+        try:
+            for _ in range(20):
+                work(river.alias)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert count == stored(job).done_count
+    assert 2 * count == river.rows().count()
+
+
+def test_a_killed_worker_loses_and_repeats_nothing(river, person, settings):
+    """Killed between two rows or within one: the next one goes on where it was."""
+    count = 150
+    queue(river.alias, count)
+    river.rows().update(status=Status.FAILED, due_at=None)
+    job = start(river.alias, person, "run_again", {"statuses": ["failed"]})
+    process = programs.start(
+        """
+        from embedworkflow_django import jobs
+        print("ready", flush=True)
+        while jobs.work(ALIAS):
+            pass
+        """,
+        configuration=settings.EMBEDWORKFLOW,
+        alias=river.alias,
+    )
+    process.stdout.readline()
+    while not stored(job).done_count:
+        pass
+    process.kill()
+    process.communicate()
+    before = stored(job).done_count
+    assert 0 < before
+    Job.objects.using(river.alias).filter(pk=job.pk, status="running").update(due_at=job.created_at)
+    work(river.alias)
+
+    assert (Job.Status.DONE, count) == (stored(job).status, stored(job).done_count)
+    again = river.rows().exclude(run_again_of=None)
+    assert count == again.count() == len(set(again.values_list("run_again_of", flat=True)))
+
+
+def test_a_job_ends_when_somebody_cancels_it(river, person):
+    """Before its next row; what was done stays done, and a second time changes nothing."""
+    queue(river.alias, 3)
+    job = start(river.alias, person)
+    assert jobs.cancel(job)
+    work(river.alias)
+
+    assert Job.Status.CANCELED == stored(job).status
+    assert 0 == stored(job).done_count
+    assert not jobs.cancel(job)
+
+
+def test_a_job_that_is_canceled_meanwhile_undoes_the_row_in_hand(river, person):
+    """The row and the mark are one transaction."""
+    rows = queue(river.alias, 3)
+    job = start(river.alias, person)
+
+    def cancel(execute, sql, params, many, context):
+        found = execute(sql, params, many, context)
+        if sql.startswith("SELECT") and f"LIMIT {jobs.PART_ROWS}" in sql and not cancel.done:
+            cancel.done = True
+            jobs.cancel(job)
+        return found
+
+    cancel.done = False
+    with connections[river.alias].execute_wrapper(cancel):
+        work(river.alias)
+
+    assert Job.Status.CANCELED == stored(job).status
+    assert {Status.QUEUED} == {river.row(row).status for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("loss", "reason"),
+    [
+        (lambda user: User.objects.filter(pk=user.pk).delete(), "no active account"),
+        (lambda user: User.objects.filter(pk=user.pk).update(is_active=False), "no active account"),
+        (lambda user: User.objects.filter(pk=user.pk).update(is_superuser=False), "has no right"),
+    ],
+    ids=["deleted", "inactive", "right lost"],
+)
+def test_who_has_lost_the_right_has_nothing_done(river, person, loss, reason):
+    """It is asked for again before each part."""
+    (row,) = queue(river.alias, 1)
+    job = start(river.alias, person)
+    loss(person)
+    work(river.alias)
+
+    assert Job.Status.FAILED == stored(job).status
+    assert reason in stored(job).outcomes[0]["reason"]
+    assert Status.QUEUED == river.row(row).status
+
+
+def test_a_user_whose_key_makes_no_sense_has_nothing_done(river, person):
+    """As after a change of the user model."""
+    queue(river.alias, 1)
+    job = start(river.alias, person)
+    Job.objects.using(river.alias).update(by_id="not a number")
+    work(river.alias)
+
+    assert Job.Status.FAILED == stored(job).status
+
+
+def test_there_are_no_other_verbs(river, ann):
+    """What a job can do is known beforehand."""
+    queue(river.alias, 1)
+    with pytest.raises(KeyError):
+        start(river.alias, ann, "resolve")
+
+
+# In the admin.
+
+
+@pytest.fixture
+def many(river, monkeypatch):
+    """More executions than one request does."""
+    monkeypatch.setattr(actions, "MAX_SELECTED", 2)
+    if river.alias != "default":
+        pytest.skip("The admin's pages are about the default database.")
+    return queue(river.alias, 4)
+
+
+def press(client, rows, verb="cancel", query="?status=queued", **more):
+    """Press a verb for all that match."""
+    form = {"action": verb, "select_across": "1", "_selected_action": [str(rows[0].pk)], **more}
+    return client.post(reverse(LIST) + query, form)
+
+
+def test_all_that_match_become_a_job(many, admin_client, river):
+    """The frozen filter is shown; once it is confirmed, a job does it, and its page says so."""
+    shown = press(admin_client, many)
+    assert "All 4 executions that match" in shown.text
+    newest = re.search(r'name="newest" value="([^"]+)"', shown.text)[1]
+    late = river.execute()
+    answer = press(admin_client, many, newest=newest, confirmed="yes")
+
+    job = Job.objects.get()
+    assert reverse("admin:embedworkflow_job_change", args=[job.pk]) == answer.url
+    assert (many[-1].pk, {"statuses": ["queued"]}, 4) == (job.newest, job.filters, job.total)
+    assert "Started for all that match" in LogEntry.objects.get().change_message
+    page = admin_client.get(answer.url).text
+    assert "Cancel this job" in page
+    assert "Status: queued" in page
+    work("default")
+    assert {Status.CANCELED} == {river.row(row).status for row in many}
+    assert Status.CANCELED != river.row(late).status
+    assert "Cancel this job" not in admin_client.get(answer.url).text
+    assert (
+        "4 done, 0 skipped" in admin_client.get(reverse("admin:embedworkflow_job_changelist")).text
+    )
+
+
+def test_whoever_may_not_see_jobs_stays_on_the_list(many, client):
+    """The message says that it is being done."""
+    user = User.objects.create_user("bob", is_staff=True)
+    codenames = ["view_execution", "cancel_execution"]
+    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    client.force_login(user)
+    answer = press(client, many, newest="nonsense", confirmed="yes")
+
+    assert reverse(LIST) in answer.url
+    assert "bob" == Job.objects.get().by
+
+
+def test_an_open_job_can_be_canceled_once(many, admin_client):
+    """With a log entry; a second time says that it has ended."""
+    press(admin_client, many, confirmed="yes")
+    url = reverse("admin:embedworkflow_job_cancel", args=[Job.objects.get().pk])
+    assert 405 == admin_client.get(url).status_code
+    assert "It ends before" in admin_client.post(url, follow=True).text
+    jobs.work("default")
+    assert "It has ended already." in admin_client.post(url, follow=True).text
+
+    assert LogEntry.objects.filter(change_message__contains="Canceled").exists()
+    gone = reverse("admin:embedworkflow_job_cancel", args=[uuid7()])
+    assert 302 == admin_client.post(gone).status_code
+
+
+def test_what_was_left_out_is_on_the_page_escaped(many, admin_client):
+    """The API's words, or a verb of another release, harm no page."""
+    job = Job.objects.create(
+        verb="polish",
+        newest=uuid7(),
+        by="ann",
+        filters={"statuses": [], "since": "0", "before": "1", "q": "<b>"},
+        outcomes=[{"reason": "<script>alert(1)</script>"}],
+    )
+    page = admin_client.get(reverse("admin:embedworkflow_job_change", args=[job.pk])).text
+
+    assert "&lt;script&gt;" in page
+    assert "polish" in page
+    assert "<b>" not in page.split("Search")[1][:40]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({}, set()),
+        ({"status": "failed", "q": "", "workflow": "bake"}, {"statuses", "workflow"}),
+        ({"view": "attention", "status": "failed"}, {"statuses"}),
+        ({"view": "failed_today", "created": "week"}, {"statuses", "since"}),
+        ({"created": "yesterday"}, {"since", "before"}),
+        ({"view": "none", "created": "never", "p": "3"}, set()),
+    ],
+)
+def test_a_filter_is_frozen_without_words_that_move(query, expected):
+    """Today is a range of ids; what is no filter is left out."""
+    frozen = pages.frozen(query)
+
+    assert expected == frozen.keys()
+    assert len(list(pages.described(frozen))) == max(1, len(frozen))
+
+
+def test_a_frozen_filter_means_the_same_rows(river):
+    """By their ids, whatever day it is."""
+    first, second, third = queue(river.alias, 3)
+    bounds = {"since": str(second.pk), "before": str(third.pk)}
+
+    assert [second] == list(selection.matching(river.rows(), bounds))
+    found = selection.matching(river.rows(), {"q": str(first.pk), "account": "default"})
+    assert [first] == list(found)
+
+
+def test_periods_are_cut_out_of_each_other():
+    """The later beginning and the earlier end count."""
+    week, today = pages.frozen({"created": "week"}), pages.frozen({"view": "failed_today"})
+    both = pages.frozen({"created": "week", "view": "failed_today"})
+
+    assert today["since"] == both["since"] > week["since"]
+    assert [] == pages.frozen({"view": "attention", "status": "failed"})["statuses"]
+
+
+def test_services_still_say_no(river):
+    """A job has no rights that a verb has not."""
+    (row,) = queue(river.alias, 1)
+    river.rows().update(sent_at=row.created_at)
+    with pytest.raises(InvalidTransition):
+        services.cancel(river.row(row))
+
+
+def test_an_immediate_dispatcher_does_jobs_at_once(river, person):
+    """It is woken by the job's commit."""
+    river.configure(DISPATCHER="immediate")
+    row = Execution(workflow="bake", status=Status.QUEUED)
+    row.save(using=river.alias)
+    job = start(river.alias, person)
+
+    assert Job.Status.DONE == stored(job).status
