@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,18 +20,40 @@ def pytest_configure(config):
         raise pytest.UsageError("\n".join(sentences))
 
 
-def pytest_collection_modifyitems(config, items):
-    """Leave out what touches no database where a cell of the matrix is about a database.
+# What starts processes, or meets each fault of the API: it runs at both ends of the matrix, and
+# whenever the tests run without one.
+LONG = {
+    "test_celery",
+    "test_chaos",
+    "test_example_project",
+    "test_faults",
+    "test_promises",
+    "test_readme",
+    "test_security",
+    "test_several_workers",
+    "test_state_machine",
+    "test_tasks",
+    "test_themes",
+}
 
-    SQLite's cell with the same Python and Django runs everything.
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out, in a cell of the matrix, what another cell runs.
+
+    What touches no database runs in SQLite's cells; what takes long in those of both ends.
     """
-    if not databases.ONE_DATABASE or databases.DEFAULT == "sqlite":
+    if not databases.ONE_DATABASE:
         return
-    touching = [
-        item for item in items if item.get_closest_marker("django_db") or "db" in item.fixturenames
-    ]
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(touching)])
-    items[:] = touching
+    kept = [item for item in items if _belongs_here(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    items[:] = kept
+
+
+def _belongs_here(item):
+    if item.path.stem in LONG and not os.environ.get("TEST_LONG"):
+        return False
+    touches = item.get_closest_marker("django_db") or "db" in item.fixturenames
+    return databases.DEFAULT == "sqlite" or bool(touches)
 
 
 def pytest_report_header(config):
