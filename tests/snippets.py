@@ -18,6 +18,7 @@ import types
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 _PART = re.compile(
@@ -29,6 +30,8 @@ _PART = re.compile(
 _FILE = re.compile(r"# (\S+\.py)\n")
 _TESTS = re.compile(r"tests|test_\w+")
 TUTORIAL = "Five minutes, from an empty folder"
+#: What a snippet may import that need not be installed; it is not run then.
+OPTIONAL = ("unfold",)
 #: Commands that go on until they are stopped, or ask a person: their arguments are parsed only.
 ENDLESS = ("createsuperuser", "embedworkflow_sandbox", "embedworkflow_worker", "runserver")
 
@@ -141,6 +144,8 @@ class _Section:
     def run_python(self, snippet: Snippet) -> None:
         if snippet.section == TUTORIAL and snippet.path:
             return  # The project has it as a file.
+        if any(f"from {name}." in snippet.code and not find_spec(name) for name in OPTIONAL):
+            return
         name = snippet.path.removesuffix(".py").replace("/", ".") or "snippet"
         # As many lines down as on the page, so that a traceback points there.
         code = compile("\n" * snippet.line + snippet.code, str(self.page), "exec")

@@ -206,6 +206,7 @@ def test_the_section_shows_the_latest_only(boss):
 def test_the_section_costs_one_query(boss):
     """One for its rows, however many; their large columns stay in the database."""
     cake = Cake.objects.create(name="Sacher")
+    boss.get(url(cake))  # Content types are looked up once.
     counts = []
     for more in (0, 3):
         for _ in range(more):
@@ -695,3 +696,37 @@ def test_restoring_undoes_redacting():
     value = {"token": None, "a": [{"password": [1]}, "x"], "b": 1}
 
     assert value == redaction.restore(redaction.redact(value), value)
+
+
+def test_rows_in_flight_are_found_by_the_list_s_script(boss):
+    """The section's cells are the list's own, and the script is told where to ask for them."""
+    cake = Cake.objects.create(name="Sacher")
+    running = Execution.objects.create(
+        workflow="bake",
+        status=Status.RUNNING,
+        source_type="bakery.cake",
+        source_id=str(cake.pk),
+    )
+
+    text = boss.get(url(cake)).text
+
+    (asked,) = re.findall(r'data-ewf-live="([^"]+)"', text)
+    assert reverse("kitchen:embedworkflow_execution_live_rows") == asked
+    assert 'src="/static/embedworkflow_django/live.js"' in text
+    cells = text.split('id="workflows"')[1]
+    fresh = boss.get(asked, {"ids": running.pk.hex}).text
+    for name in re.findall(r'data-ewf-cell="([^"]+)"', fresh):
+        assert f'class="{name}"' in cells
+    assert f'data-ewf-moves="{running.pk.hex}"' in cells
+    assert f'data-ewf-follows="{running.pk.hex}"' in text
+
+
+def test_on_a_site_without_executions_nothing_is_renewed(boss):
+    """There is nowhere to ask."""
+    cake = Cake.objects.create(name="Sacher")
+    Execution.objects.create(workflow="bake", source_type="bakery.cake", source_id=str(cake.pk))
+
+    text = boss.get(url(cake, site="floor")).text
+
+    assert 'id="workflows"' in text
+    assert "data-ewf-live" not in text

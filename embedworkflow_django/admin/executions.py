@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import conf, selection
 from ..models import Execution, Status
-from . import alerts, lists, presentation, sources
+from . import alerts, lists, live, presentation, sources
 from .filters import (
     AccountFilter,
     CreatedFilter,
@@ -31,7 +31,6 @@ from .filters import (
     TriggerFilter,
     WorkflowFilter,
 )
-from .live import LiveListMixin
 from .views import PageMixin
 
 _FILTERS = (
@@ -42,10 +41,9 @@ _FILTERS = (
     TriggerFilter,
     AccountFilter,
 )
-_SCRIPT: Any = forms.Script("embedworkflow_django/live.js", defer=True)
 
 
-class ExecutionAdminMixin(LiveListMixin, PageMixin):
+class ExecutionAdminMixin(live.LiveListMixin, PageMixin):
     """All that the admin of executions is, for any base class that a theme asks for.
 
     Rights: ``view_execution`` for list and page, ``view_execution_data`` to see secret values, and
@@ -128,7 +126,7 @@ class ExecutionAdminMixin(LiveListMixin, PageMixin):
         )
         context = answer.context_data if isinstance(answer, TemplateResponse) else None
         if context and "cl" in context:
-            context["media"] += forms.Media(js=[_SCRIPT])
+            context["media"] += forms.Media(js=[live.SCRIPT])
         return answer
 
     def _alerts(self, request: HttpRequest) -> dict[str, str]:

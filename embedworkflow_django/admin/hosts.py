@@ -23,7 +23,7 @@ from django.utils.translation import gettext as _
 from .. import conf, intake, redaction, services
 from ..exceptions import EmbedWorkflowError
 from ..models import Execution, ExecutionEvent, source_id, source_type
-from . import lists, offers, outlook, presentation
+from . import lists, live, offers, presentation
 from .executions import ExecutionAdmin
 from .offers import Offer, RunForm
 
@@ -105,7 +105,8 @@ class WorkflowsAdminMixin(_ModelAdmin):
         wanted = change and obj is not None and not context.get("is_popup")
         section = self._section(request, obj) if wanted and obj is not None else {}
         if section:
-            context.update({"workflows": section, "media": context["media"] + _media()})
+            own = _media() + forms.Media(js=[live.SCRIPT])
+            context.update({"workflows": section, "media": context["media"] + own})
         answer: HttpResponse = super().render_change_form(
             request, context, add=add, change=change, form_url=form_url, obj=obj
         )
@@ -130,6 +131,7 @@ class WorkflowsAdminMixin(_ModelAdmin):
             "visible": executions.visible,
             "rows": executions.about(obj, self.executions_shown),
             "all_url": executions.url_about(obj),
+            "live_url": executions.live_url(),
         }
 
     # Running one
@@ -292,12 +294,13 @@ class _Executions:
             {
                 "execution": row,
                 "url": self.url_of(row),
-                "badge": presentation.badge(row.status),
-                "hint": outlook.hint(row, now),
-                "bar": presentation.bar(row),
+                # The list's own cells, so that its live view fits them.
+                "status": self.admin.status_badge(row),
+                "progress": self.admin.progress_bar(row),
+                "tries": self.admin.tries(row),
+                "duration": self.admin.duration(row),
                 "created": presentation.timestamp(row.created_at),
                 "ago": presentation.moment(row.created_at, now),
-                "duration": presentation.duration(row, now),
             }
             for row in rows.defer(*lists.HEAVY)[:limit]
             if self.admin.has_view_permission(self._request, row)
@@ -308,6 +311,10 @@ class _Executions:
         if not self.admin.has_view_permission(self._request, execution):
             return ""
         return self._url("change", execution.pk)
+
+    def live_url(self) -> str:
+        """Return where rows that move are renewed from; nothing on a site without executions."""
+        return self._url("live_rows") if self.visible else ""
 
     def url_about(self, obj: models.Model) -> str:
         """Return the list of all executions that are about an object."""

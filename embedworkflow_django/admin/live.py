@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+from django import forms
 from django.contrib.admin.utils import display_for_value, lookup_field
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
@@ -29,6 +30,7 @@ from .shell import ShellMixin
 MAX_ROWS = 100
 # While nothing moves, what is said relative to now is renewed this often, in seconds.
 FRESH = 15
+SCRIPT: Any = forms.Script("embedworkflow_django/live.js", defer=True)
 TEMPLATE = "admin/embedworkflow/execution/live_rows.html"
 
 

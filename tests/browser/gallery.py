@@ -15,6 +15,8 @@ from .window import HEIGHT, Complaints, window
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 TALLEST = 1500
 LARGEST = 250_000
+# Milliseconds for scripts to do what they do at first.
+SETTLING = 300
 LOOKS: dict[str, dict] = {
     "light": {"color_scheme": "light"},
     "dark": {"color_scheme": "dark"},
@@ -50,7 +52,8 @@ def scenes(
             if only and name not in only:
                 continue
             show(walk)
-            page.wait_for_load_state("networkidle")
+            page.wait_for_load_state("load")
+            page.wait_for_timeout(SETTLING)
             yield from see(name, page)
             if beyond := page.evaluate(OVERFLOW):
                 yield f"{name}, {look}: {beyond} px wider than the window"

@@ -1,4 +1,4 @@
-/* The list of executions: renews the rows that move by themselves, until none does. */
+/* Executions in a table: renews the rows that move by themselves, until none does. */
 
 (function () {
     "use strict";
@@ -26,7 +26,7 @@
 
     function moving() {
         const found = new Map();
-        document.querySelectorAll("#result_list [data-ewf-moves]").forEach((mark) => {
+        document.querySelectorAll("td [data-ewf-moves]").forEach((mark) => {
             if (found.size < MOST && !gone.has(mark.dataset.ewfMoves)) {
                 found.set(mark.dataset.ewfMoves, mark.closest("tr"));
             }
@@ -61,6 +61,7 @@
             const key = fresh.dataset.ewfRow;
             const status = fresh.dataset.ewfStatus;
             answered.add(key);
+            document.querySelectorAll(`[data-ewf-follows="${key}"]`).forEach((place) => fill(place, fresh.cloneNode(true)));
             fill(rows.get(key), fresh);
             if (statuses.get(key) !== status) {
                 statuses.set(key, status);
