@@ -5,6 +5,7 @@ No colour carries a meaning alone, and there is no inline style or script.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -14,8 +15,8 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language, gettext_lazy, ngettext
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
 
 from .. import redaction
 from ..models import Execution, Status
@@ -51,6 +52,12 @@ _PARTS = (
 
 def badge(status: str) -> SafeString:
     """Return a status as icon, word and shape; a word that is not ours looks like ``unknown``."""
+    return _badge(status, get_language())
+
+
+# A list has a hundred of them, and few that differ but for the language.
+@functools.lru_cache(maxsize=512)
+def _badge(status: str, _language: str | None) -> SafeString:
     known = status in _ICONS
     return format_html(
         '<span class="ewf-badge ewf-{}"><svg class="ewf-icon" viewBox="0 0 16 16" width="14"'
@@ -73,8 +80,15 @@ def counters(execution: Execution) -> list[tuple[str, Any, int]]:
 
 def bar(execution: Execution) -> SafeString:
     """Return the counters as a segmented bar with its reading beside it."""
-    parts = [part for part in counters(execution) if part[2]]
-    total = max(execution.actions_count, sum(count for _name, _label, count in parts))
+    counts = tuple(count for _name, _label, count in counters(execution))
+    return _bar(counts, execution.actions_count, get_language())
+
+
+@functools.lru_cache(maxsize=512)
+def _bar(counts: tuple[int, ...], expected: int, _language: str | None) -> SafeString:
+    names = zip(_PARTS, counts, strict=True)
+    parts = [(name, label, count) for (name, label), count in names if count]
+    total = max(expected, sum(counts))
     if not total:
         return format_html('<span class="ewf-quiet">{}</span>', "–")
     return format_html(
@@ -84,7 +98,7 @@ def bar(execution: Execution) -> SafeString:
         ", ".join(f"{count} {label}" for _name, label, count in parts)
         or ngettext("%(count)d action", "%(count)d actions", total) % {"count": total},
         _segments(parts, total),
-        _("%(done)d of %(total)d") % {"done": execution.completed_actions_count, "total": total},
+        _("%(done)d of %(total)d") % {"done": counts[0], "total": total},
     )
 
 
