@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
@@ -91,6 +92,11 @@ class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "finished_at",
         "left_out",
     )
+
+    @property
+    def media(self) -> forms.Media:
+        """The style sheet that all the pages share."""
+        return super().media + forms.Media(css={"all": ("embedworkflow_django/admin.css",)})
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Return ``False``: a job comes from the list of executions."""

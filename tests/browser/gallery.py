@@ -13,7 +13,7 @@ from .walk import Walk
 from .window import HEIGHT, Complaints, window
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-TALLEST = 1500
+TALLEST = 3000
 LARGEST = 250_000
 # Milliseconds for scripts to do what they do at first.
 SETTLING = 300

@@ -36,7 +36,7 @@ def _populate(stage: Stage) -> None:
         return execution
 
     stage.pace(FAST)
-    for _ in range(5):
+    for _ in range(7):
         place(Status.COMPLETED)
     token, account.data["webhook_token"] = account.data["webhook_token"], "outdated"
     failed = place(Status.FAILED)
@@ -45,8 +45,6 @@ def _populate(stage: Stage) -> None:
     wait(lambda: fulfilments.filter(pk=again.pk, status=Status.COMPLETED).exists(), "run again")
     faults.add(422, **EXECUTE)
     place(Status.UNDELIVERABLE)
-    for _ in range(2):
-        place(Status.COMPLETED)
     faults.add("lost", **EXECUTE)
     place(Status.UNCONFIRMED)
     services.cancel(_queued_later(place, faults), by=stage.user)

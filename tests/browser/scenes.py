@@ -21,7 +21,7 @@ def attention(walk: Walk) -> None:
 
 def _of(status: str) -> Callable[[Walk], None]:
     def show(walk: Walk) -> None:
-        walk.go(LIST)
+        walk.go(f"{LIST}?status={status}")
         walk.open_newest(status)
 
     return show
@@ -42,10 +42,25 @@ def resolve(walk: Walk) -> None:
 def stop_several(walk: Walk) -> None:
     """Show what is asked before several are stopped."""
     walk.go(f"{LIST}?view=in_flight")
-    walk.page.locator("#action-toggle").check()
-    walk.page.locator("select[name=action]").select_option("stop")
-    walk.page.locator(".actions button[type=submit]").first.click()
-    expect(walk.page.locator(".ewf-confirmation")).to_be_visible()
+    walk.choose("stop")
+
+
+def run_all_again(walk: Walk) -> None:
+    """Show what is asked before all that match are run again."""
+    walk.go(f"{LIST}?status=completed&created=today")
+    walk.choose("run_again", across=True)
+
+
+def job(walk: Walk) -> None:
+    """Show a job."""
+    run_all_again(walk)
+    walk.page.locator(".ewf-confirm button[type=submit]").click()
+    expect(walk.page.locator("progress")).to_be_visible()
+
+
+def jobs(walk: Walk) -> None:
+    """Show the jobs."""
+    walk.go("/admin/embedworkflow/job/")
 
 
 def history(walk: Walk) -> None:
@@ -56,8 +71,8 @@ def history(walk: Walk) -> None:
 
 def order(walk: Walk) -> None:
     """Show an order with its executions."""
-    walk.go(LIST)
-    row = walk.row(FULFILMENT).filter(has=walk.page.locator(".ewf-failed")).first
+    walk.go(f"{LIST}?status=failed")
+    row = walk.row(FULFILMENT).first
     row.locator(".field-source_link a").click()
     expect(walk.page.locator(".ewf-host")).to_be_visible()
 
@@ -80,9 +95,12 @@ SCENES: dict[str, Callable[[Walk], None]] = {
     "run-again": run_again,
     "resolve": resolve,
     "stop": stop_several,
+    "run-all-again": run_all_again,
     "history": history,
     "order": order,
     "run-workflow": run_workflow,
+    "job": job,
+    "jobs": jobs,
 }
 #: What the documentation shows.
-SHOWN = ("list", "execution", "run-again", "order", "run-workflow")
+SHOWN = ("list", "execution", "run-all-again", "job", "order", "run-workflow")

@@ -9,6 +9,8 @@ from config.settings import MIDDLEWARE, TEMPLATES
 MIDDLEWARE = [*MIDDLEWARE]
 MIDDLEWARE.insert(2, "django.middleware.locale.LocaleMiddleware")
 
+ROOT_URLCONF = "tests.browser.urls"
+
 try:
     from django.utils.csp import CSP
 except ImportError:  # before Django 6.0

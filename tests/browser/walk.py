@@ -53,6 +53,15 @@ class Walk:
         row.get_by_role("link", name=FULFILMENT).click()
         expect(self.page.locator(".ewf-execution")).to_be_visible()
 
+    def choose(self, verb: str, *, across: bool = False) -> None:
+        """Tick the list's rows, or all that match, and do something to them."""
+        self.page.locator("#action-toggle").check()
+        if across:
+            self.page.locator(".actions .question a").first.click()
+        self.page.locator("select[name=action]").first.select_option(verb)
+        self.page.locator(".actions button[name=index]").first.click()
+        expect(self.page.locator(".ewf-confirmation")).to_be_visible()
+
     def remote_id(self) -> str:
         """Return under which id the API has the fulfilment of the latest order."""
         found = self.stage.sandbox.executions
@@ -147,6 +156,42 @@ def stop_one(walk: Walk) -> None:
     walk.stage.pace(4)
 
 
+def run_again_edited(walk: Walk) -> None:
+    """Run what was stopped again, with data that was edited: a second run of one chain."""
+    walk.press("Run again…")
+    walk.page.get_by_text("Edit the data").click()
+    field = walk.page.locator("textarea")
+    field.fill(json.dumps({**json.loads(field.input_value()), "name": "Lady Lovelace"}))
+    walk.press("Yes, I’m sure")
+    expect(walk.page.locator("#ewf-data")).to_contain_text("Lady Lovelace")
+    expect(walk.page.locator(".ewf-runs").first.locator("li")).to_have_count(2)
+    expect(walk.status()).to_have_text("completed")
+
+
+def run_all_again(walk: Walk) -> None:
+    """Run all that match again: more than a page of them, by a job that says how far it is."""
+    for _ in range(3):
+        walk.order_tea()
+    walk.go(f"{LIST}?created=today")
+    walk.choose("run_again", across=True)
+    heading = walk.page.get_by_role(
+        "heading", name=re.compile("executions that match")
+    ).inner_text()
+    count = int(re.search(r"\d+", heading)[0])
+    assert count > walk.page.locator(".ewf-events tbody tr").count() > 0
+    walk.press("Yes, I’m sure")
+    said = re.compile(f"{count} of {count}")
+    for _ in range(PATIENCE):
+        if said.search(walk.page.locator("#content").inner_text()):
+            break
+        walk.page.wait_for_timeout(1000)
+        walk.page.reload()
+    expect(walk.page.locator("#content")).to_contain_text(said)
+    walk.go(LIST)
+    shown = walk.page.locator(".paginator").inner_text()
+    assert int(re.search(r"(\d+) executions", shown)[1]) >= 2 * count
+
+
 def run_from_the_order(walk: Walk) -> None:
     """Run a workflow from the order's own page, with data that was edited there."""
     walk.go(f"/admin/shop/order/{walk.order}/change/")
@@ -169,6 +214,8 @@ def walk_by_keyboard(walk: Walk) -> None:
     expect(walk.page.locator(".messagelist")).to_contain_text("1 execution is due now")
 
 
+# Seconds that a job may take.
+PATIENCE = 60
 MOST_TABS = 80
 SHOWN = "(element) => element.getBoundingClientRect().width > 1"
 LOOK = """
@@ -205,6 +252,8 @@ STEPS: tuple[Callable[[Walk], None], ...] = (
     lose_an_answer,
     resolve_it,
     stop_one,
+    run_again_edited,
+    run_all_again,
     run_from_the_order,
     walk_by_keyboard,
 )

@@ -54,6 +54,7 @@ def pages() -> Iterator[tuple[str, Any, str]]:
         return client.post(page, data, follow=True)
 
     listed = url("changelist")
+    yield "jobs", client.get(reverse("admin:embedworkflow_job_changelist")), "content"
     yield "list", client.get(listed), 'id="ewf-list"'
     yield "quick view", client.get(f"{listed}?view=queued"), 'aria-current="page"'
     yield "page", client.get(url("change", execution.pk)), 'class="ewf-execution"'

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from config.urls import urlpatterns
 from django.contrib import admin
+from django.urls import include, path
 from shop.admin import OrderAdmin
 from shop.models import Order
 from unfold.admin import ModelAdmin
 
 from embedworkflow_django.admin import ExecutionAdminMixin
 from embedworkflow_django.models import Execution
-
-__all__ = ["urlpatterns"]
 
 admin.site.unregister([Execution, Order])
 
@@ -24,3 +22,10 @@ class UnfoldExecutionAdmin(ExecutionAdminMixin, ModelAdmin):
 @admin.register(Order)
 class UnfoldOrderAdmin(OrderAdmin, ModelAdmin):
     """The host's own admin."""
+
+
+urlpatterns = [
+    path("", include("shop.urls")),
+    path("admin/", admin.site.urls),
+    path("api/", include("embedworkflow_django.rest.urls")),
+]
