@@ -30,7 +30,7 @@ from celery import current_app
 from celery.signals import worker_ready
 from django.conf import settings
 from django.core.management import call_command
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError, connections, router, transaction
 from django.db.models.signals import post_save
 
 from embedworkflow_django import dispatchers
@@ -156,6 +156,7 @@ def celery(part: Part, ready) -> None:
 def _enter(part: Part) -> Diary:
     settings.EMBEDWORKFLOW = part.configuration
     if part.broker:
+        router.routers = [_OneDatabase(part.alias)]
         _join(part.broker, part.queue)
     if part.bare:
         connections.settings[part.alias]["OPTIONS"] = {}
@@ -169,6 +170,17 @@ def _enter(part: Part) -> Diary:
 
     execution_finished.connect(finished, weak=False)
     return diary
+
+
+class _OneDatabase:
+    """Lets executions live in the run's own database: the others of the tests are not there."""
+
+    def __init__(self, alias: str) -> None:
+        self._alias = alias
+
+    def allow_migrate(self, db, app_label, **hints) -> bool:
+        """Return whether the tables are there."""
+        return db == self._alias
 
 
 def _join(broker: str, queue: str) -> None:
