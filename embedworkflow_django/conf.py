@@ -34,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
     "MAX_ANSWER_SIZE": 10 * 1024 * 1024,
     "ACCOUNTS": {},
     "DISPATCHER": "thread",
+    "NOTIFY": False,
     "CONCURRENCY": 8,
     "RATE": None,
     "LEASE": None,
@@ -132,6 +133,11 @@ class Settings:
         if "DISPATCHER" not in self.given and is_test_run():
             return "worker"
         return self._read("DISPATCHER", values.text)
+
+    @property
+    def notify(self) -> bool:
+        """Whether a commit tells the workers, where the database can carry it."""
+        return self._read("NOTIFY", values.flag)
 
     @property
     def concurrency(self) -> int:

@@ -18,7 +18,7 @@ from django.core.signals import request_started
 from django.db import connections
 from django.utils.module_loading import import_string
 
-from . import conf
+from . import conf, notices
 from .worker import Worker
 
 logger = logging.getLogger("embedworkflow_django")
@@ -52,10 +52,11 @@ class Dispatcher:
 
 
 class WorkerDispatcher(Dispatcher):
-    """Wakes nobody: ``manage.py embedworkflow_worker`` looks by itself."""
+    """Leaves the work to ``manage.py embedworkflow_worker``, which looks by itself."""
 
     def wake(self, using: str, ids: Collection[uuid.UUID]) -> None:
-        """Do nothing."""
+        """Have PostgreSQL tell the workers; on other databases, do nothing."""
+        notices.tell(using)
 
 
 class ImmediateDispatcher(Dispatcher):

@@ -27,6 +27,7 @@ from typing import Any
 from . import conf, values
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
+_FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _UNITS = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 Lookup = Callable[[str], str]
 
@@ -52,6 +53,12 @@ def _durations(text: str) -> Any:
     return parts if len(parts) > 1 else parts[0]
 
 
+def _flag(text: str) -> bool:
+    if (word := text.strip().lower()) not in _FLAGS:
+        raise ValueError(text)
+    return _FLAGS[word]
+
+
 _DURATION_WORDS = "seconds, or a number and one of s, m, h, d"
 _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "TIMEOUT": (_durations, f'"connect,read", each {_DURATION_WORDS}'),
@@ -60,6 +67,7 @@ _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "GIVE_UP_AFTER": (duration, _DURATION_WORDS),
     "RETENTION": (duration, _DURATION_WORDS),
     "CONCURRENCY": (int, "a whole number"),
+    "NOTIFY": (_flag, "true or false"),
     "RATE": (float, "a number of calls a second"),
     "MAX_ANSWER_SIZE": (int, "a whole number of bytes"),
     "MAX_DATA_SIZE": (int, "a whole number of bytes"),

@@ -44,6 +44,13 @@ def duration(value: object) -> timedelta:
     raise _unfit("a positive number of seconds or a timedelta", value)
 
 
+def flag(value: object) -> bool:
+    """Return ``True`` or ``False``."""
+    if isinstance(value, bool):
+        return value
+    raise _unfit("True or False", value)
+
+
 def integer(value: object) -> int:
     """Return a whole number of at least 1."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:

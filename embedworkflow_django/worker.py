@@ -30,7 +30,7 @@ from django.db import (
 )
 from django.utils import timezone
 
-from . import conf, delivery, mirror, outbox, sync
+from . import conf, delivery, mirror, notices, outbox, sync
 from .exceptions import InvalidAnswer
 from .lanes import LARGEST_BATCH, Lane
 from .mirror import Change
@@ -77,6 +77,7 @@ class Worker:
         concurrency: How many calls of an account are in flight at once; the setting by default.
         interval: The longest time between two looks at a database, in seconds.
         pauses: The paused accounts that an earlier worker has left.
+        pulse: The pulse that an earlier worker of this process has left.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Worker:
         concurrency: int | None = None,
         interval: float = 1.0,
         pauses: Pauses | None = None,
+        pulse: Pulse | None = None,
     ) -> None:
         self.token = uuid.uuid4().hex
         self.aliases = list(aliases) if aliases is not None else outbox.databases()
@@ -102,7 +104,7 @@ class Worker:
         self._gathered_since = 0.0
         self._announcer: threading.Thread | None = None
         self._pauses = pauses or Pauses()
-        self._pulse = Pulse(concurrency=self.concurrency)
+        self._pulse = pulse or Pulse(concurrency=self.concurrency)
         self._chores_at = 0.0
         self._strangers_at = time.monotonic() + STRANGERS
         # Until when a database, or the rows of one of its accounts, are not looked at.
@@ -122,6 +124,7 @@ class Worker:
     def run(self) -> None:
         """Work until ``stop`` is called; then finish what is in flight."""
         self._announcer = _start(self._read_out, "announce")
+        listeners = notices.listen(self.aliases, self.wake)
         try:
             while not self._stopping.is_set():
                 claimed = self._claim()
@@ -130,6 +133,8 @@ class Worker:
                 self._beat()
                 self._hear(self._patience())
         finally:
+            for listener in listeners:
+                listener.close()
             self._finish()
 
     def run_until_idle(self, *, timeout: float | None = None) -> None:

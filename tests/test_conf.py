@@ -85,6 +85,8 @@ def test_every_setting_has_a_reader():
     ("name", "value", "expected"),
     [
         ("DISPATCHER", "worker", "worker"),
+        ("NOTIFY", True, True),
+        ("NOTIFY", False, False),
         ("CONCURRENCY", 3, 3),
         ("LEASE", 60, timedelta(minutes=1)),
         ("LEASE", timedelta(hours=1), timedelta(hours=1)),
@@ -234,6 +236,7 @@ def test_a_user_that_cannot_be_found_is_refused(value):
     ("name", "value", "should"),
     [
         ("DISPATCHER", 5, "a string"),
+        ("NOTIFY", 1, "True or False"),
         ("CONCURRENCY", 0, "a whole number of at least 1"),
         ("CONCURRENCY", True, "a whole number"),
         ("CONCURRENCY", "8", "a whole number"),

@@ -43,6 +43,8 @@ def test_an_empty_environment_gives_an_empty_dict(variables):
         ("IDEMPOTENCY_HEADER", "X-Once", "X-Once"),
         ("MAX_ANSWER_SIZE", "1000", 1000),
         ("DISPATCHER", "worker", "worker"),
+        ("NOTIFY", "Yes", True),
+        ("NOTIFY", "0", False),
         ("CONCURRENCY", "16", 16),
         ("RATE", "2.5", 2.5),
         ("LEASE", "2m", timedelta(minutes=2)),
@@ -115,6 +117,7 @@ def test_accounts_may_not_share_their_variables(variables):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
+        ("NOTIFY", "often"),
         ("CONCURRENCY", "many"),
         ("RATE", "often"),
         ("TIMEOUT", "3,"),

@@ -6,7 +6,7 @@ What follows holds on every engine, so that messages neither pile up nor multipl
 2. A wake-up starts a shift: what is due is worked on until nothing is, for ``LONGEST_SHIFT``
    seconds at the most. If more is due then, the shift sends a wake-up; so much for the backlog.
 3. A process has one shift per database at a time. A wake-up that comes meanwhile leaves word and
-   goes; the shift's end sends one wake-up for all of them.
+   goes; the shift looks again before it ends, once for all of them.
 4. A shift sees to a timer, a wake-up that arrives later: before it begins, one for the end of its
    lease, should it be killed; when it ends, one for when the next row becomes due. It sets none
    where one that its process has set comes in time: there are as many timers as processes, however
@@ -24,6 +24,7 @@ from django.utils import timezone
 from .. import conf, outbox
 from ..messenger import Messenger
 from ..pauses import Pauses
+from ..pulse import Pulse
 from ..worker import Worker
 
 #: How long a shift claims at the most, in seconds: the engine has other tasks as well.
@@ -46,7 +47,9 @@ class Shifts:
         self._lock = threading.Lock()
         # The databases that are worked on, and whether somebody has left word.
         self._on: dict[str, bool] = {}
+        # What one shift leaves to the next.
         self._pauses: dict[str, Pauses] = defaultdict(Pauses)
+        self._pulses: dict[str, Pulse] = {}
         self._timers: dict[str, list[float]] = defaultdict(list)
 
     def work(self, using: str, *, hold: bool = False) -> None:
@@ -61,8 +64,11 @@ class Shifts:
                 self._on[using] = True
                 return
             self._on[using] = False
+        ends = time.monotonic() + LONGEST_SHIFT
         try:
-            self._shift(using, hold=hold)
+            self._shift(using, ends, hold=hold)
+            while self._word(using) and time.monotonic() < ends:
+                self._shift(using, ends, hold=hold)
         finally:
             with self._lock:
                 word_left = self._on.pop(using)
@@ -71,11 +77,19 @@ class Shifts:
             # The process may end when the task does.
             self._messenger.flush()
 
-    def _shift(self, using: str, *, hold: bool) -> None:
+    def _word(self, using: str) -> bool:
+        """Return whether somebody has left word, and take it."""
+        with self._lock:
+            word, self._on[using] = self._on[using], False
+            return word
+
+    def _shift(self, using: str, ends: float, *, hold: bool) -> None:
         lease = conf.settings.lease.total_seconds()
         self._see_to_timer(using, lease, slack=lease, hold=hold)
         pauses = self._pauses[using]
-        Worker(aliases=[using], pauses=pauses).run_until_idle(timeout=LONGEST_SHIFT)
+        pulse = self._pulses.setdefault(using, Pulse(concurrency=conf.settings.concurrency))
+        worker = Worker(aliases=[using], pauses=pauses, pulse=pulse)
+        worker.run_until_idle(timeout=ends - time.monotonic())
         wait = self._wait(using, pauses)
         if wait is None:
             return
