@@ -1,18 +1,27 @@
 """What one trigger costs the request: its statements, and its time against a bare INSERT.
 
-Run it alone: ``python tests/benchmarks/trigger.py --database postgresql``.
+Run it alone: ``python tests/benchmarks/trigger.py --database postgresql``; ``--peers`` adds other
+packages, each in an environment of its own, and ``--chart FILE`` draws a picture.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import statistics
+import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.benchmarks import workplace
+from tests.benchmarks.admin_list import DRIVERS, HERE, Peer, environment
+from tests.benchmarks.trigger_peers import PEERS
 
 SENTENCE = (
     "One execute, with validation and encoding, inside a transaction, against the bare INSERT of "
@@ -58,47 +67,101 @@ def one_round(contenders, parameters, alias: str, count: int) -> dict[str, float
     return {name: statistics.median(taken) for name, taken in times.items()}
 
 
+@contextlib.contextmanager
+def peers(kind: str) -> Iterator[dict[str, Peer]]:
+    """Yield each peer of a kind of database, on the newest Django up to ours that it admits."""
+    import django
+
+    own = {**os.environ, "PYTHONPATH": ""}
+    own.pop("EMBEDWORKFLOW_TEST_RUN", None)  # Its database is not ours.
+    with contextlib.ExitStack() as stack:
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        found = {}
+        for name, (_app, kinds) in PEERS.items():
+            if kind not in kinds:
+                continue
+            admitted = f"Django<={django.__version__}"
+            python = environment(root / name, name, admitted, "redis", *DRIVERS)
+            process = subprocess.Popen(
+                [python, str(HERE / "trigger_peers.py"), name, kind],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=own,
+            )
+            stack.enter_context(process)  # Which closes its input: it says good-bye.
+            found[name] = Peer(process)
+        yield found
+
+
+def draw(table: list[dict], title: str, file: str) -> None:
+    """Draw a picture of the table, in an environment that has what it takes."""
+    bars = [
+        {"name": row["what"], "value": row["µs"], "text": f"{row['µs']:,.0f} µs"} for row in table
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        python = environment(Path(folder), "matplotlib")
+        asked = {"title": title, "unit": "microseconds, median (less is better)", "bars": bars}
+        command = [python, HERE / "bars.py", file]
+        subprocess.run(command, input=json.dumps(asked), text=True, check=True)
+
+
+def rounds_of(options, alias: str, others: dict[str, Peer]) -> tuple[list[dict], int]:
+    """Return each round's medians by contender, and what ``execute`` asks of the database."""
+    from django.db import connections, transaction
+    from django.test import override_settings
+    from django.test.utils import CaptureQueriesContext
+
+    from embedworkflow_django import services
+    from embedworkflow_django.models import Execution
+
+    parameters, insert = prepared_insert(connections[alias])
+    contenders = {
+        BARE: insert,
+        "execute": lambda _: services.execute("bake", DATA),
+        "objects.create": lambda _: Execution.objects.create(workflow="bake", execution_data=DATA),
+    }
+    rounds = []
+    with override_settings(EMBEDWORKFLOW={"SECRET_KEY": "sk_test_x", "DISPATCHER": "worker"}):
+        for _ in range(options.rounds):
+            taken = one_round(contenders, parameters, alias, options.count)
+            rounds.append(
+                taken | {name: peer.seconds(str(options.count)) for name, peer in others.items()}
+            )
+        with transaction.atomic(using=alias), CaptureQueriesContext(connections[alias]) as said:
+            services.execute("bake", DATA)
+    return rounds, len(said)
+
+
 def main() -> None:
-    """Measure, and print."""
-    options = workplace.arguments(SENTENCE, count=1000, rounds=7)
-    with workplace.database(options.database) as alias:
-        from django.db import connections, transaction
-        from django.test import override_settings
-        from django.test.utils import CaptureQueriesContext
-
-        from embedworkflow_django import services
-        from embedworkflow_django.models import Execution
-
-        parameters, insert = prepared_insert(connections[alias])
-        contenders = {
-            BARE: insert,
-            "execute": lambda _: services.execute("bake", DATA),
-            "objects.create": lambda _: Execution.objects.create(
-                workflow="bake", execution_data=DATA
-            ),
-        }
-        with override_settings(EMBEDWORKFLOW={"SECRET_KEY": "sk_test_x", "DISPATCHER": "worker"}):
-            rounds = [
-                one_round(contenders, parameters, alias, options.count)
-                for _ in range(options.rounds)
-            ]
-            with transaction.atomic(using=alias), CaptureQueriesContext(connections[alias]) as said:
-                services.execute("bake", DATA)
+    """Measure, print, and draw."""
+    parser = workplace.parser(SENTENCE, count=1000, rounds=7)
+    parser.add_argument("--peers", action="store_true", help=f"also {', '.join(PEERS)}")
+    parser.add_argument("--chart", metavar="FILE", help="draw the bars into a picture")
+    options = parser.parse_args()
+    with contextlib.ExitStack() as stack:
+        others = stack.enter_context(peers(options.database)) if options.peers else {}
+        alias = stack.enter_context(workplace.database(options.database))
+        rounds, statements = rounds_of(options, alias, others)
     rows = []
-    for name in contenders:
+    for name in rounds[0]:
         taken = [each[name] for each in rounds]
         ratio = workplace.ratio(taken, [each[BARE] for each in rounds])
+        # Of a peer: what it has said of itself.
+        peer = others[name].statements if name in others else {}
         rows.append(
             {
                 "database": options.database,
-                "what": name,
+                "what": f"{name} {peer['version']}, Django {peer['django']}" if peer else name,
                 "µs": statistics.median(taken) * 1e6,
                 "ratio to bare": ratio["median"],
                 "quartiles": f"{ratio['lower']:.2f}-{ratio['upper']:.2f}",
-                "statements": len(said) if name == "execute" else 1,
+                "statements": statements if name == "execute" else peer.get("statements", 1),
             }
         )
     workplace.report(SENTENCE, rows, as_json=options.json)
+    if options.chart:
+        draw(rows, f"One trigger inside a transaction, {options.database}", options.chart)
 
 
 if __name__ == "__main__":
