@@ -13,8 +13,30 @@ LIMIT = 60.0
 EXECUTE = {"path": "/workflows/order-fulfilment/execute", "method": "POST"}
 
 
+NEWSLETTER = "newsletter"
+# More than one request does.
+BACKLOG = 520
+
+
+def pile_up(stage: Stage) -> None:
+    """Leave more queued than one request can deal with, all of it due tomorrow."""
+    stage.do(_pile_up)
+
+
+def _pile_up() -> None:
+    from django.utils import timezone
+
+    from embedworkflow_django.models import Execution
+
+    tomorrow = timezone.now() + timedelta(days=1)
+    Execution.objects.bulk_create(
+        Execution(workflow=NEWSLETTER, due_at=tomorrow) for _ in range(BACKLOG)
+    )
+
+
 def populate(stage: Stage) -> None:
     """Place orders, some of which go well; leave others running."""
+    pile_up(stage)
     stage.do(_populate, stage)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import expect
 
+from .population import NEWSLETTER
 from .walk import FULFILMENT, LIST, Walk
 
 
@@ -45,15 +46,15 @@ def stop_several(walk: Walk) -> None:
     walk.choose("stop")
 
 
-def run_all_again(walk: Walk) -> None:
-    """Show what is asked before all that match are run again."""
-    walk.go(f"{LIST}?status=completed&created=today")
-    walk.choose("run_again", across=True)
+def cancel_all(walk: Walk) -> None:
+    """Show what is asked before all that match are canceled."""
+    walk.go(f"{LIST}?workflow={NEWSLETTER}")
+    walk.choose("cancel", across=True)
 
 
 def job(walk: Walk) -> None:
     """Show a job."""
-    run_all_again(walk)
+    cancel_all(walk)
     walk.page.locator(".ewf-confirm button[type=submit]").click()
     expect(walk.page.locator("progress")).to_be_visible()
 
@@ -95,7 +96,7 @@ SCENES: dict[str, Callable[[Walk], None]] = {
     "run-again": run_again,
     "resolve": resolve,
     "stop": stop_several,
-    "run-all-again": run_all_again,
+    "cancel-all": cancel_all,
     "history": history,
     "order": order,
     "run-workflow": run_workflow,
@@ -103,4 +104,4 @@ SCENES: dict[str, Callable[[Walk], None]] = {
     "jobs": jobs,
 }
 #: What the documentation shows.
-SHOWN = ("list", "execution", "run-all-again", "job", "order", "run-workflow")
+SHOWN = ("list", "execution", "cancel-all", "job", "order", "run-workflow")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from playwright.sync_api import Locator, Page, expect
 
+from .population import BACKLOG, NEWSLETTER, pile_up
 from .stage import Stage
 
 LIST = "/admin/embedworkflow/execution/"
@@ -168,28 +169,24 @@ def run_again_edited(walk: Walk) -> None:
     expect(walk.status()).to_have_text("completed")
 
 
-def run_all_again(walk: Walk) -> None:
-    """Run all that match again: more than a page of them, by a job that says how far it is."""
-    for _ in range(3):
-        walk.order_tea()
-    walk.go(f"{LIST}?created=today")
-    walk.choose("run_again", across=True)
-    heading = walk.page.get_by_role(
-        "heading", name=re.compile("executions that match")
-    ).inner_text()
-    count = int(re.search(r"\d+", heading)[0])
-    assert count > walk.page.locator(".ewf-events tbody tr").count() > 0
+def cancel_all_that_match(walk: Walk) -> None:
+    """Cancel all that match, more than a request does, by a job that says how far it is."""
+    pile_up(walk.stage)
+    walk.go(f"{LIST}?workflow={NEWSLETTER}&status=queued")
+    walk.choose("cancel", across=True)
+    frozen = walk.page.locator("#ewf-frozen")
+    expect(frozen).to_contain_text(f"All {BACKLOG} executions")
     walk.press("Yes, I’m sure")
-    said = re.compile(f"{count} of {count}")
+    job = walk.page.locator("#content")
+    expect(job).to_contain_text(NEWSLETTER)
     for _ in range(PATIENCE):
-        if said.search(walk.page.locator("#content").inner_text()):
+        if f"{BACKLOG} done" in job.inner_text():
             break
         walk.page.wait_for_timeout(1000)
         walk.page.reload()
-    expect(walk.page.locator("#content")).to_contain_text(said)
-    walk.go(LIST)
-    shown = walk.page.locator(".paginator").inner_text()
-    assert int(re.search(r"(\d+) executions", shown)[1]) >= 2 * count
+    expect(job).to_contain_text(f"{BACKLOG} done")
+    walk.go(f"{LIST}?workflow={NEWSLETTER}&status=canceled")
+    expect(walk.page.locator(".paginator")).to_contain_text(f"{BACKLOG} executions")
 
 
 def run_from_the_order(walk: Walk) -> None:
@@ -253,7 +250,7 @@ STEPS: tuple[Callable[[Walk], None], ...] = (
     resolve_it,
     stop_one,
     run_again_edited,
-    run_all_again,
+    cancel_all_that_match,
     run_from_the_order,
     walk_by_keyboard,
 )

@@ -19,7 +19,7 @@ FLAGS = (
 )
 WIDTH, HEIGHT = 1280, 800
 # Milliseconds that something may take to be seen, on a machine that has other things to do.
-PATIENCE = 20_000
+PATIENCE = 60_000
 SERVER_ERROR = 500
 VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (event) => console.error(
