@@ -625,22 +625,6 @@ def test_the_page_says_what_happens_next(values, words):
     assert words in " ".join(outlook.sentences(execution, NOW))
 
 
-@pytest.mark.parametrize(
-    ("values", "hint"),
-    [
-        ({"status": Status.COMPLETED}, ""),
-        ({"due_at": LATE}, ""),
-        ({"due_at": SOON}, "in 5 min 0 s"),
-        ({"due_at": SOON, "attempts": 2}, "attempt 3 in 5 min 0 s"),
-        ({"status": Status.RUNNING, "stop_requested_at": NOW}, "stop requested"),
-        ({"status": Status.RUNNING, "due_at": SOON}, ""),
-    ],
-)
-def test_the_list_hints_at_when_a_waiting_row_is_attended_to(values, hint):
-    """A queued row says when it is tried next."""
-    assert hint == outlook.hint(Execution(**values), NOW)
-
-
 def test_the_hint_is_in_the_list(chef):
     """The hint stands below the badge."""
     make(Status.RUNNING, stop_requested_at=NOW)

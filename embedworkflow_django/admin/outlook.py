@@ -82,20 +82,6 @@ def sentences(
     return [*tell(execution, now), *_stop(execution), *_overdue(execution, now)]
 
 
-def hint(execution: Execution, now: datetime) -> str:
-    """Return a few words for the list: when a row that waits is attended to."""
-    if execution.is_final:
-        return ""
-    if execution.stop_requested_at:
-        return _("stop requested")
-    if execution.status != Status.QUEUED or execution.due_at is None or execution.due_at <= now:
-        return ""
-    when = presentation.moment(execution.due_at, now)
-    if execution.attempts:
-        return _("attempt %(number)d %(when)s") % {"number": execution.attempts + 1, "when": when}
-    return when
-
-
 def _when(moment: datetime, now: datetime) -> str:
     return f"{presentation.timestamp(moment)} ({presentation.moment(moment, now)})"
 
