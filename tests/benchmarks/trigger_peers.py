@@ -88,7 +88,7 @@ def project(app: str) -> Iterator[None]:
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
         DATABASES={"default": databases()["default"]},
         INSTALLED_APPS=["django.contrib.contenttypes", *([app] if app else [])],
-        Q_CLUSTER={"orm": "default", "log_level": "ERROR"},
+        Q_CLUSTER={"orm": "default", "timeout": 60, "retry": 90, "log_level": "ERROR"},
         TASKS={"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}},
         DJANGO_OUTBOX_PATTERN={"DEFAULT_STOMP_HOST_AND_PORTS": [("127.0.0.1", 61613)]},
     )
