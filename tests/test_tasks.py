@@ -29,6 +29,7 @@ def test_the_immediate_backend_delivers_without_holding_up_the_commit(river, ali
         if not find_spec("django.tasks"):
             backend = backend.replace("django.tasks", "django_tasks")
         settings.TASKS = {{{alias!r}: {{"BACKEND": backend, "QUEUES": ["slow"]}}}}
+        settings.EMBEDWORKFLOW["DISPATCHER"] = "tasks"
         from datetime import timedelta
         from django.utils import timezone
         services.execute("bake")
@@ -39,7 +40,8 @@ def test_the_immediate_backend_delivers_without_holding_up_the_commit(river, ali
         configuration={
             "SECRET_KEY": river.sandbox.secret_key,
             "BASE_URL": river.sandbox.base_url,
-            "DISPATCHER": "tasks",
+            # The backend is chosen before the engine is loaded, as in a project's settings.
+            "DISPATCHER": "worker",
             "TIMEOUT": [1, 2],
             "POLL": [60, 60, 3600],
         },

@@ -40,10 +40,12 @@ class Shifts:
 
     Args:
         messenger: Sends the wake-ups that start shifts.
+        longest: How long a shift claims at the most, in seconds.
     """
 
-    def __init__(self, messenger: Messenger) -> None:
+    def __init__(self, messenger: Messenger, *, longest: float = LONGEST_SHIFT) -> None:
         self._messenger = messenger
+        self._longest = longest
         self._lock = threading.Lock()
         # The databases that are worked on, and whether somebody has left word.
         self._on: dict[str, bool] = {}
@@ -64,11 +66,12 @@ class Shifts:
                 self._on[using] = True
                 return
             self._on[using] = False
-        ends = time.monotonic() + LONGEST_SHIFT
+        ends = time.monotonic() + self._longest
         try:
             self._shift(using, ends, hold=hold)
-            while self._word(using) and time.monotonic() < ends:
+            while time.monotonic() < ends and self._word(using):
                 self._shift(using, ends, hold=hold)
+            self._see_to_next(using, hold=hold)
         finally:
             with self._lock:
                 word_left = self._on.pop(using)
@@ -90,7 +93,10 @@ class Shifts:
         pulse = self._pulses.setdefault(using, Pulse(concurrency=conf.settings.concurrency))
         worker = Worker(aliases=[using], pauses=pauses, pulse=pulse)
         worker.run_until_idle(timeout=ends - time.monotonic())
-        wait = self._wait(using, pauses)
+
+    def _see_to_next(self, using: str, *, hold: bool) -> None:
+        """Send a wake-up for what is due now, or see to a timer for what will be next."""
+        wait = self._wait(using, self._pauses[using])
         if wait is None:
             return
         if wait <= 0:
