@@ -155,8 +155,8 @@ def celery(part: Part, ready) -> None:
 
 def _enter(part: Part) -> Diary:
     settings.EMBEDWORKFLOW = part.configuration
+    router.routers = [_OneDatabase(part.alias)]
     if part.broker:
-        router.routers = [_OneDatabase(part.alias)]
         _join(part.broker, part.queue)
     if part.bare:
         connections.settings[part.alias]["OPTIONS"] = {}
