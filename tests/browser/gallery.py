@@ -13,8 +13,10 @@ from .walk import Walk
 from .window import HEIGHT, Complaints, window
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-TALLEST = 3000
+TALLEST = 2400
 LARGEST = 250_000
+#: What has many rows that look alike.
+CUT = {"cancel-all": 1000}
 # Milliseconds for scripts to do what they do at first.
 SETTLING = 300
 LOOKS: dict[str, dict] = {
@@ -73,7 +75,8 @@ def painter(folder: Path, look: str, tallest: int) -> Callable[[str, Page], Iter
     def paint(name: str, page: Page) -> Iterator[str]:
         size = page.viewport_size
         height = page.evaluate("document.documentElement.scrollHeight")
-        page.set_viewport_size({**size, "height": min(max(height, HEIGHT), tallest)})
+        most = min(tallest, CUT.get(name, tallest))
+        page.set_viewport_size({**size, "height": min(max(height, HEIGHT), most)})
         picture = folder / f"admin-{name}{'' if look == 'light' else f'-{look}'}.png"
         page.screenshot(path=picture)
         page.set_viewport_size(size)
