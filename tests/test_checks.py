@@ -327,7 +327,10 @@ def test_no_check_shows_a_key(configure, settings):
         ("thraed", "Did you mean 'thread'?"),
         ("tests.nowhere.Dispatcher", "No module named 'tests.nowhere'"),
         ("embedworkflow_django.dispatchers.Nowhere", 'does not define a "Nowhere"'),
-        ("embedworkflow_django.dispatchers.Worker", "Known: celery, immediate, tasks, thread, worker."),
+        (
+            "embedworkflow_django.dispatchers.Worker",
+            "Known: celery, immediate, tasks, thread, worker.",
+        ),
     ],
 )
 def test_a_misspelt_dispatcher_is_an_error(configure, name, hint):
