@@ -372,6 +372,28 @@ def test_all_that_match_become_a_job(many, admin_client, river):
     )
 
 
+def test_what_was_confirmed_stays_a_job(many, admin_client, river):
+    """Also when few match by now: what has come since is not touched."""
+    newest = many[-1].pk
+    river.rows().filter(pk__in=[row.pk for row in many[1:]]).update(status=Status.FAILED)
+    late = river.execute()
+    press(admin_client, many, newest=newest, confirmed="yes")
+    work("default")
+
+    assert 1 == Job.objects.get().done_count
+    assert Status.CANCELED == river.row(many[0]).status
+    assert Status.QUEUED == river.row(late).status
+    river.rows().filter(pk=late.pk).delete()
+    press(admin_client, many, newest=newest, confirmed="yes")
+    assert 2 == Job.objects.count()
+
+
+def test_a_filter_that_no_job_knows_makes_none():
+    """It would be about other executions than the list shows."""
+    assert pages.can_freeze({"status": "queued", "p": "2"})
+    assert not pages.can_freeze({"status": "queued", "user": "u1"})
+
+
 def test_whoever_may_not_see_jobs_stays_on_the_list(many, client):
     """The message says that it is being done."""
     user = User.objects.create_user("bob", is_staff=True)

@@ -99,9 +99,11 @@ class VerbsMixin(ShellMixin):
             queryset: The rows selected, or all that match.
         """
         rows = list(queryset.order_by("-pk").defer(*lists.HEAVY)[: MAX_SELECTED + 1])
-        if len(rows) > MAX_SELECTED:
-            if verb.name in bulk.VERBS and self.acts_on_all(verb) and _asks_for_all(request):
-                return self._act_on_all(request, verb, rows)
+        many = len(rows) > MAX_SELECTED
+        # What was confirmed for a job stays one, also if fewer match by now.
+        if (many or _newest(request)) and self._may_be_a_job(request, verb):
+            return self._act_on_all(request, verb, rows)
+        if many:
             self._tell_limit(request, MAX_SELECTED)
         elif verb is verbs.RESOLVE:
             if len(rows) == 1:
@@ -120,16 +122,28 @@ class VerbsMixin(ShellMixin):
         decides by request or object, what is selected is done at once, and has a limit. Override
         this to say that rights are enough.
         """
-        names = ("get_queryset", "has_view_permission", f"has_{verb.name}_permission")
+        names = (
+            "get_queryset",
+            "get_search_results",
+            "get_changelist",
+            "get_list_filter",
+            "may",
+            "has_view_permission",
+            f"has_{verb.name}_permission",
+        )
         rooms = {getattr(type(self), name).__module__.partition(".")[0] for name in names}
         return rooms <= {"django", __name__.partition(".")[0]}
+
+    def _may_be_a_job(self, request: HttpRequest, verb: Verb) -> bool:
+        asked = verb.name in bulk.VERBS and request.POST.get("select_across") == "1"
+        return asked and self.acts_on_all(verb) and jobs.can_freeze(request.GET.dict())
 
     def _act_on_all(
         self, request: HttpRequest, verb: Verb, rows: list[Execution]
     ) -> HttpResponse | None:
         filters = jobs.frozen(request.GET.dict())
         using = router.db_for_write(Execution)
-        newest = min(_newest(request) or rows[0].pk, rows[0].pk)
+        newest = min([row.pk for row in rows[:1]] + list(filter(None, [_newest(request)])))
         matching = selection.matching(Execution.objects.using(using), filters)
         count = matching.filter(pk__lte=newest).values("pk")[: lists.MAX_COUNT + 1].count()
         if CONFIRMED not in request.POST:
@@ -248,15 +262,17 @@ class VerbsMixin(ShellMixin):
     def _run_again(self, request: HttpRequest, execution: Execution) -> HttpResponse:
         url = self.verb_url(request, verbs.RUN_AGAIN, execution)
         initial = self._editable(request, execution)
-        edited = CONFIRMED in request.POST and "execution_data" in request.POST
+        edited = bool(initial) and {CONFIRMED, "execution_data"} <= request.POST.keys()
         form = DataForm(request.POST if edited else None, initial={"execution_data": initial})
         page = partial(self.confirmation, request, verbs.RUN_AGAIN, [execution], action_url=url)
         if CONFIRMED not in request.POST or (edited and not form.is_valid()):
             return page(data_form=form if initial else None)
         arguments: dict[str, Any] = {}
-        if edited and form.cleaned_data["execution_data"] != json.loads(initial):
+        if edited:
+            typed = form.cleaned_data["execution_data"]
             try:
-                arguments["data"] = self._restored(request, execution, form)
+                # What the viewer may not see comes back as it was.
+                arguments["data"] = redaction.restore(typed, execution.execution_data)
             except InvalidExecution as error:
                 form.add_error("execution_data", str(error))
                 return page(data_form=form)
@@ -274,13 +290,6 @@ class VerbsMixin(ShellMixin):
         data = presentation.shown(execution.execution_data, unredacted=unredacted)
         text = json.dumps(data, indent=2, ensure_ascii=False)
         return text if len(text) <= presentation.MAX_JSON else ""
-
-    def _restored(self, request: HttpRequest, execution: Execution, form: DataForm) -> Any:
-        """Return what was typed, with the values back that its viewer may not see."""
-        data = form.cleaned_data["execution_data"]
-        if self.may_see_data(request, execution):
-            return data
-        return redaction.restore(data, execution.execution_data)
 
     def _perform_one(
         self, request: HttpRequest, verb: Verb, execution: Execution, **arguments: Any
@@ -407,10 +416,6 @@ class VerbsMixin(ShellMixin):
         if action_url:
             return self.url_of(request, "change", rows[0].pk)
         return request.get_full_path()
-
-
-def _asks_for_all(request: HttpRequest) -> bool:
-    return request.POST.get("select_across") == "1"
 
 
 def _newest(request: HttpRequest) -> uuid.UUID | None:

@@ -24,6 +24,20 @@ from .verbs import VERBS
 _OPEN = (Job.Status.WAITING, Job.Status.RUNNING)
 
 
+# The parameters of the list's URL that a job understands, and those that narrow nothing.
+_FILTERS = {"workflow", "trigger", "account", "q", "status", "created", quick.PARAMETER}
+_HARMLESS = {"p", "o", "e", "all"}
+
+
+def can_freeze(parameters: Mapping[str, str]) -> bool:
+    """Return whether a job can mean what a list shows: a filter of a subclass it does not know.
+
+    Args:
+        parameters: The query string of the list.
+    """
+    return parameters.keys() <= _FILTERS | _HARMLESS
+
+
 def frozen(parameters: Mapping[str, str]) -> dict[str, Any]:
     """Return what the list is filtered by, without words that mean something else tomorrow.
 
@@ -172,6 +186,14 @@ class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         url = self._url("cancel", job.pk) if may and job is not None else ""
         context = {"cancel_url": url, "show_save": False, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Return who did what to a job; without the right nobody learns whether there is one."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return super().history_view(request, object_id, extra_context)
 
     def cancel_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """End a job before its next row.
