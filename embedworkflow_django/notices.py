@@ -162,11 +162,10 @@ class Listener:
 def _notices(line: BaseDatabaseWrapper, timeout: float, *, until: str = "") -> set[str]:
     """Return what the notices say that arrive: the first ones, or all until one."""
     connection: Any = line.connection
-    said = set()
-    for notice in connection.notifies(timeout=timeout, stop_after=None if until else 1):
+    arrived = connection.notifies(timeout=timeout, stop_after=None if until else 1)
+    said: set[str] = set()
+    while until not in said and (notice := next(arrived, None)):
         said.add(notice.payload or CHANNEL)
-        if notice.payload == until:
-            break
     return said
 
 

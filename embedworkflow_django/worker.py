@@ -560,7 +560,7 @@ class Worker:
 
     def _read_out(self) -> None:
         while True:
-            if self._chores_at <= time.monotonic():
+            if self._chores_at <= time.monotonic() and not self._stopping.is_set():
                 close_old_connections()
                 more = self._do_chores()
                 self._chores_at = time.monotonic() + (0.0 if more else CHORES_EVERY)
@@ -619,8 +619,9 @@ class Worker:
             for _thread in lane.threads:
                 lane.calls.put(None)
         self._news.put(None)
-        if self._announcer is not None and not self._abandoned.is_set():
-            self._announcer.join(max(0.0, ends - time.monotonic()))
+        if self._announcer is not None:
+            patience = 1.0 if self._abandoned.is_set() else max(0.0, ends - time.monotonic())
+            self._announcer.join(patience)
         self._beat(ended=True)
 
 

@@ -26,6 +26,7 @@ import requests
 import embedworkflow_django
 from embedworkflow_django import exceptions
 from embedworkflow_django.client import Client, answers
+from embedworkflow_django.client.connection import TimedReader
 
 from . import wire
 
@@ -813,3 +814,15 @@ def test_the_key_cannot_be_pickled(server, make):
     """A client does not travel, lest its key does."""
     with pytest.raises(TypeError, match="pickle"):
         pickle.dumps(make(server.base_url))
+
+
+def test_a_reader_whose_time_is_up_waits_no_more():
+    """Not even for what has arrived meanwhile."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(0.01)
+        with TimedReader(ours) as reader:
+            time.sleep(0.02)
+            theirs.sendall(b"late")
+            with pytest.raises(TimeoutError):
+                reader.readinto(bytearray(4))
