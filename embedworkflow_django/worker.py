@@ -606,8 +606,21 @@ class Worker:
     def _finish(self) -> None:
         """Wait for what is in flight, write it, and end the threads."""
         self._stopping.set()
-        patience = conf.settings.lease.total_seconds() / 2
-        ends = time.monotonic() + patience
+        ends = time.monotonic()
+        try:
+            ends += conf.settings.lease.total_seconds() / 2
+            self._write_what_is_in_flight(ends)
+        finally:
+            for lane in self._lanes.values():
+                for _thread in lane.threads:
+                    lane.calls.put(None)
+            self._news.put(None)
+            if self._announcer is not None:
+                patience = 0.0 if self._abandoned.is_set() else ends - time.monotonic()
+                self._announcer.join(max(1.0, patience))
+        self._beat(ended=True)
+
+    def _write_what_is_in_flight(self, ends: float) -> None:
         for lane in self._lanes.values():
             with suppress(Empty):
                 while (claimed := lane.calls.get_nowait()) is not None:
@@ -615,14 +628,6 @@ class Worker:
         while self._unfinished and not self._abandoned.is_set() and time.monotonic() < ends:
             self._hear(GATHER)
         self._record()
-        for lane in self._lanes.values():
-            for _thread in lane.threads:
-                lane.calls.put(None)
-        self._news.put(None)
-        if self._announcer is not None:
-            patience = 1.0 if self._abandoned.is_set() else max(0.0, ends - time.monotonic())
-            self._announcer.join(patience)
-        self._beat(ended=True)
 
 
 class _Unstorable(InvalidAnswer):

@@ -6,6 +6,7 @@ import gc
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ def pytest_configure(config):
     if sentences := databases.missing():
         raise pytest.UsageError("\n".join(sentences))
 
+
+WORKER_THREADS = {"embedworkflow-worker", "embedworkflow-announce"}
 
 # What starts processes, or meets each fault of the API: it runs at both ends of the matrix, and
 # whenever the tests run without one.
@@ -62,6 +65,16 @@ def pytest_report_header(config):
         f"{kind}: {databases.silence(kind) or f'takes part as {databases.alias_of(kind)!r}'}"
         for kind in databases.KINDS
     ]
+
+
+@pytest.fixture(autouse=True)
+def no_worker_left():
+    """Let no thread of a worker, and no connection of its, outlive the test that started it."""
+    yield
+    left = [thread for thread in threading.enumerate() if thread.name in WORKER_THREADS]
+    for thread in left:
+        thread.join(20)
+    assert [] == [thread for thread in left if thread.is_alive()]
 
 
 @pytest.fixture
