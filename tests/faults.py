@@ -131,6 +131,11 @@ def _shape(name: str, body: Any, words: str, **headers: Any) -> Fault:
     return Fault(name=name, verdict=LOST, plan=wire.answer(201, body, **headers), words=words)
 
 
+def _chunk(name: str, size: bytes) -> Fault:
+    plan = wire.Close(CHUNKED + size + b'\r\n{"id": "x"}\r\n0\r\n\r\n')
+    return Fault(name=name, verdict=LOST, plan=plan, words="broke off")
+
+
 def _in_seconds(seconds: int) -> str:
     return email.utils.formatdate(time.time() + seconds, usegmt=True)
 
@@ -164,6 +169,10 @@ FAULTS = [
         plan=wire.Drip(CHUNKED, b"1\r\n \r\n" * 99),
         timeout=SHORT,
     ),
+    _chunk("a chunk of less than nothing", b"-5"),
+    _chunk("a chunk of all that comes", b"-1"),
+    _chunk("a chunk of less than any machine holds", b"-" + b"9" * 400),
+    _chunk("a chunk of more than any machine holds", b"9" * 400),
     # Statuses
     _status(400, REJECTED, asking=LOST),
     _status(401, ACCOUNT),

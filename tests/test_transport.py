@@ -711,6 +711,16 @@ def test_a_success_that_makes_no_sense_is_an_invalid_answer(server, make, plan, 
     assert error.ambiguous
 
 
+def test_a_chunk_without_end_is_not_read_to_its_end(server, make):
+    """A length of -1 means all that comes to whoever trusts it, however much that is."""
+    head = b"HTTP/1.1 201 X\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n"
+    server.plan(wire.Close(head + b"x" * 100_000))
+    error = failure(make(server.base_url).execute_workflow, "w")
+
+    assert type(error) is exceptions.InvalidAnswer
+    assert "negative length" in error.message
+
+
 def test_after_a_bad_answer_the_next_call_works(server, make):
     """A connection with half an answer in it is thrown away."""
     server.plan(

@@ -47,6 +47,14 @@ class TimedReader(io.RawIOBase):
         self._sock.settimeout(left)
         return self._source.readinto(buffer)
 
+    def readall(self) -> bytes:
+        """Refuse: a chunk whose length is -1 would have all read that ever comes.
+
+        Raises:
+            HTTPException: whenever it is called, for answers are read piece by piece.
+        """
+        raise http.client.HTTPException("a chunk has a negative length")
+
     def close(self) -> None:
         """Let go of the socket."""
         self._source.close()

@@ -35,6 +35,8 @@ from .credentials import BearerAuth, SecretKey
 USER_AGENT = f"embedworkflow-django/{__version__} {default_user_agent()}"
 _CHUNK = 65_536
 _FAILURES = (requests.RequestException, HTTPError, HTTPException, OSError)
+# And what urllib3 lets through of a chunk whose length is negative.
+_UNREADABLE = (*_FAILURES, ValueError, OverflowError)
 _SURELY_NOT_SENT = (
     requests.ConnectTimeout,
     ConnectTimeoutError,
@@ -194,7 +196,7 @@ class Transport:
         content = bytearray()
         try:
             broken = self._fill(content, response, ends)
-        except _FAILURES as error:
+        except _UNREADABLE as error:
             broken = _broken_off(error)
         finally:
             response.close()
