@@ -370,7 +370,8 @@ def _transition(
             raise InvalidTransition(
                 _("%(verb)s: execution %(id)s is %(status)s; %(refusal)s")
                 % {
-                    "verb": verb,
+                    # Marked for translation where the timeline tells them.
+                    "verb": _(verb),
                     "id": execution.pk,
                     "status": execution.get_status_display(),
                     "refusal": refusal,

@@ -445,7 +445,7 @@ def test_the_page_tells_in_three_parts(chef):
     for text in (
         "<b>422</b> card declined",
         "shop.workflows.order_placed",
-        "failed actions count",
+        "failed actions",
         "r-1",
     ):
         assert text in page

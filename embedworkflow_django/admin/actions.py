@@ -25,7 +25,7 @@ from .. import conf, redaction, selection
 from .. import jobs as bulk
 from ..exceptions import EmbedWorkflowError, InvalidExecution
 from ..models import Execution
-from . import jobs, lists, presentation, sources, verbs
+from . import jobs, lists, presentation, quick, sources, verbs
 from .forms import DataForm, ResolveForm
 from .shell import ShellMixin
 from .verbs import VERBS, Verb
@@ -183,7 +183,7 @@ class VerbsMixin(ShellMixin):
             "noted": any(verb.obstacle(row) for row in shown),
             "frozen": list(jobs.described(filters)),
             "newest": rows[0].pk,
-            "count": f"{min(count, lists.MAX_COUNT):,}" + "+" * (count > lists.MAX_COUNT),
+            "count": quick.capped(count, lists.MAX_COUNT),
             "action_url": "",
             "back_url": request.get_full_path(),
             "action_checkbox_name": ACTION_CHECKBOX_NAME,

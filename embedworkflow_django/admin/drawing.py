@@ -129,12 +129,15 @@ def _edges(graph: Graph, layout: Layout) -> Iterator[SafeString]:
     for (origin, target), is_taken in sorted(graph.edges.items(), key=lambda edge: edge[1]):
         line, head = _line(layout, (origin, target))
         yield format_html(
-            '<g class="ewf-edge {}"><title>{} → {}: {}</title><path class="ewf-edge-line" d="{}"/>'
+            '<g class="ewf-edge {}"><title>{}</title><path class="ewf-edge-line" d="{}"/>'
             '<path d="{}"/></g>',
             "ewf-taken" if is_taken else "ewf-untaken",
-            name(graph.nodes[origin]),
-            name(graph.nodes[target]),
-            _("taken") if is_taken else _("not taken"),
+            _("%(origin)s → %(target)s: %(way)s")
+            % {
+                "origin": name(graph.nodes[origin]),
+                "target": name(graph.nodes[target]),
+                "way": _("taken") if is_taken else _("not taken"),
+            },
             line,
             head,
         )

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, number_format
 from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext_lazy, ngettext
@@ -113,11 +113,16 @@ def _segments(parts: Iterable[tuple[str, Any, int]], total: int) -> SafeString:
     )
 
 
+def number(value: float) -> str:
+    """Return a number as the viewer's language writes it, with its thousands apart."""
+    return number_format(value, force_grouping=True)
+
+
 def words(duration: timedelta) -> str:
     """Return a duration in its two largest units, from tenths of a second to days."""
     seconds = max(0.0, duration.total_seconds())
     if seconds < 9.95:  # noqa: PLR2004 - what is rounded to ten is written without tenths
-        return _("%(s).1f s") % {"s": seconds}
+        return _("%(s)s s") % {"s": number(round(seconds, 1))}
     minutes, rest = divmod(round(seconds), 60)
     if not minutes:
         return _("%(s)d s") % {"s": rest}

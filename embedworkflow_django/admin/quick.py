@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from ..models import Execution, Status
-from . import days
+from . import days, presentation
 
 PARAMETER = "view"
 
@@ -109,7 +109,7 @@ def shown(numbers: Mapping[str, int], limit: int, chosen: View | None = None) ->
         Shown(
             name=name,
             view=view,
-            number=_number(numbers[name], limit),
+            number=capped(numbers[name], limit),
             is_empty=not numbers[name],
             is_chosen=view is chosen,
         )
@@ -117,6 +117,12 @@ def shown(numbers: Mapping[str, int], limit: int, chosen: View | None = None) ->
     ]
 
 
-def _number(count: int, limit: int) -> str:
-    more = _("%(count)s+") if count > limit else "%(count)s"
-    return more % {"count": f"{min(count, limit):,}"}
+def capped(count: int, limit: int) -> str:
+    """Return a number of rows, "10,000+" for what was not counted to its end.
+
+    Args:
+        count: The number.
+        limit: Where counting stopped.
+    """
+    text = presentation.number(min(count, limit))
+    return _("%(count)s+") % {"count": text} if count > limit else text

@@ -42,6 +42,14 @@ _VERBS: dict[str, Promise] = {
     "stop": gettext_lazy("stop"),
     "resolve": gettext_lazy("resolve"),
 }
+# What an event's detail holds: columns of ours, and these.
+_DETAILS: dict[str, Any] = {
+    **{field.name: field.verbose_name for field in Execution._meta.concrete_fields},
+    "error": gettext_lazy("error"),
+    "run_again_as": gettext_lazy("run again as"),
+    "status_code": gettext_lazy("status code"),
+    "stop": gettext_lazy("stop"),
+}
 _TONES: dict[str, str] = {
     Status.COMPLETED: "good",
     Status.FAILED: "bad",
@@ -188,7 +196,7 @@ def _event(event: ExecutionEvent, *, unredacted: bool) -> Row:
         tone=tone or _TONES.get(event.status, "calm"),
         kind=event.source if event.source in _MARKS else "step",
         status=event.status,
-        detail=[(key.replace("_", " "), _value(value)) for key, value in detail.items()],
+        detail=[(_label(key), _value(value)) for key, value in detail.items()],
     )
 
 
@@ -206,6 +214,10 @@ def _told(event: ExecutionEvent, detail: dict[str, Any]) -> tuple[str, str]:
     if event.source == ExecutionEvent.Source.POLL:
         return (_("Asked: not known") if "misses" in detail else _("Asked: news")), ""
     return event.get_source_display(), ""
+
+
+def _label(key: str) -> str:
+    return str(_DETAILS.get(key, key.replace("_", " ")))
 
 
 def _value(value: Any) -> str:
