@@ -25,6 +25,7 @@ from django.utils import timezone
 
 from . import conf, outbox
 from .models import FINAL, Execution, Status, Tally, WorkerProcess
+from .pauses import Kind
 
 #: What is counted of each kind at the most.
 CAP: Final = 10_000
@@ -46,7 +47,6 @@ _LONGEST_TEXT = 300
 _PATIENCE = 60
 # How the words of a call begin that the API has answered: method and path, then the status code.
 _REFUSED = re.compile(r"(?:[A-Z]+ \S+ )?(?:401|403)\b")
-_CALLED = re.compile(r"[A-Z]+ \S+: ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,7 @@ class Sign:
 
     Args:
         name: Its host and process id.
+        version: This app's, as the process runs it.
         dispatcher: What the settings wake.
         concurrency: How many calls of an account it has in flight at the most.
         in_flight: How many rows it had in hand.
@@ -78,6 +79,7 @@ class Sign:
     """
 
     name: str
+    version: str
     dispatcher: str
     concurrency: int
     in_flight: int
@@ -93,15 +95,20 @@ class Pause:
 
     Args:
         account: Its alias.
+        kind: Why, in one word; empty if nobody says.
         reason: The API's words, or what is wrong with the settings.
         until: When it is tried again; ``None`` if nobody says.
-        refused: Whether a person has to do something: the key, or the settings, are wrong.
     """
 
     account: str
+    kind: str
     reason: str
     until: datetime | None
-    refused: bool
+
+    @property
+    def refused(self) -> bool:
+        """Whether a person has to do something: the key, or the settings, are wrong."""
+        return self.kind in {Kind.REFUSED, Kind.SETTINGS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,7 +266,7 @@ def pauses(using: str | None = None) -> tuple[Pause, ...]:
 
 
 def refused(reason: str) -> bool:
-    """Return whether an account's pause, or a row's error, says that it is not let in.
+    """Return whether a row's last error says that its account is not let in.
 
     Args:
         reason: The words of the API's answer.
@@ -333,7 +340,10 @@ def _pauses(using: str, said: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the pauses of the living workers, each account once; without a worker, a guess."""
     if not said:
         errors = _errors(using)
-        return [{"account": name, "reason": error} for name, error in errors.items()]
+        return [
+            {"account": name, "kind": Kind.REFUSED, "reason": error}
+            for name, error in errors.items()
+        ]
     latest: dict[str, dict[str, Any]] = {}
     for account, pause in (each for pauses in said for each in pauses.items()):
         later = max(latest.get(account, pause), pause, key=_until)
@@ -425,7 +435,9 @@ def _measure_triggers(using: str) -> dict[str, dict[str, Any]]:
         "trigger", "last_at", "words", "last_execution"
     ):
         if times.get(name) == at:
-            found[name] |= {"last_error": said, "last_error_at": at, "last_execution": execution}
+            # A trigger may have moved for the first time since its outcomes were summed up.
+            into = found.setdefault(name, {})
+            into |= {"last_error": said, "last_error_at": at, "last_execution": execution}
     return found
 
 
@@ -464,6 +476,7 @@ def _time_or_none(text: str | None) -> datetime | None:
 def _sign(process: dict[str, Any]) -> Sign:
     return Sign(
         name=process["name"],
+        version=process["version"],
         dispatcher=process["dispatcher"],
         concurrency=process["concurrency"],
         in_flight=process["in_flight"],
@@ -475,13 +488,11 @@ def _sign(process: dict[str, Any]) -> Sign:
 
 
 def _pause(pause: dict[str, Any]) -> Pause:
-    reason = pause["reason"]
     return Pause(
         account=pause["account"],
-        reason=reason,
+        kind=pause.get("kind", ""),
+        reason=pause["reason"],
         until=_time_or_none(pause.get("until")),
-        # What no call has brought about is wrong in the settings.
-        refused=refused(reason) or not _CALLED.match(reason),
     )
 
 

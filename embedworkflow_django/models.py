@@ -317,13 +317,16 @@ class WorkerProcess(models.Model):
 
     id = models.UUIDField(_("id"), primary_key=True, default=uuid7, editable=False)
     name = models.CharField(_("name"), max_length=255, help_text=_("Host and process id."))
+    version = models.CharField(
+        _("version"), max_length=50, blank=True, help_text=_("Of this app, as the process runs it.")
+    )
     dispatcher = models.CharField(_("dispatcher"), max_length=255)
     concurrency = models.PositiveIntegerField(_("concurrency"))
     in_flight = models.PositiveIntegerField(_("in flight"), default=0)
     pauses = models.JSONField(
         _("paused accounts"),
         default=dict,
-        help_text=_("By account: the reason, and until when nothing but a probe is sent."),
+        help_text=_("By account: the kind, the reason, and until when only a probe is sent."),
     )
     started_at = models.DateTimeField(_("started at"), default=timezone.now)
     seen_at = models.DateTimeField(_("last sign of life"), default=timezone.now)

@@ -10,9 +10,10 @@ import logging
 import time
 from collections import Counter
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from django.utils import timezone
+from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy as _
 
 from . import conf
 from .exceptions import APIError
@@ -27,8 +28,18 @@ FIRST_AWAY = 1.0
 LONGEST_AWAY = 60.0
 
 
+class Kind(TextChoices):
+    """Why an account is paused."""
+
+    REFUSED = "refused", _("the API does not let it in")
+    SETTINGS = "settings", _("its settings are wrong")
+    RATED = "rated", _("the API asks for patience")
+    AWAY = "away", _("the API does not answer")
+
+
 @dataclass(slots=True)
 class _Pause:
+    kind: Kind
     reason: str
     seconds: float
     until: float
@@ -46,11 +57,16 @@ class Pauses:
         """Return the accounts whose rows are not to be claimed, but for a probe."""
         return list(self._pauses)
 
-    def told(self) -> dict[str, dict[str, str]]:
-        """Return the paused accounts for operators: why, and until when nothing is sent."""
-        now, ticks = timezone.now(), time.monotonic()
+    def told(self, now: datetime) -> dict[str, dict[str, str]]:
+        """Return the paused accounts for operators: why, and until when nothing is sent.
+
+        Args:
+            now: The time by the clock of whoever is told.
+        """
+        ticks = time.monotonic()
         return {
             account: {
+                "kind": str(pause.kind),
                 "reason": pause.reason,
                 "until": (now + timedelta(seconds=pause.until - ticks)).isoformat(),
             }
@@ -90,22 +106,24 @@ class Pauses:
             if self._pauses.pop(account, None):
                 logger.info("Account %r goes on.", account, extra={"account": account})
         elif isinstance(error, conf.ConfigurationError):
-            self._failed(account, error, FIRST, LONGEST)
+            self._failed(account, Kind.SETTINGS, error)
         elif isinstance(error, APIError):
             if error.account_fault:
-                self._failed(account, error, FIRST, LONGEST)
+                self._failed(account, Kind.REFUSED, error)
             elif error.retry_after:
-                self._pause(account, str(error), error.retry_after)
+                self._pause(account, Kind.RATED, str(error), error.retry_after)
             elif self._missed[account] >= MISSED:
-                self._failed(account, error, FIRST_AWAY, LONGEST_AWAY)
+                self._failed(account, Kind.AWAY, error)
 
-    def _failed(self, account: str, error: Exception, first: float, longest: float) -> None:
+    def _failed(self, account: str, kind: Kind, error: Exception) -> None:
+        first, longest = (FIRST_AWAY, LONGEST_AWAY) if kind == Kind.AWAY else (FIRST, LONGEST)
         known = self._pauses.get(account)
         if known is None or known.probing:
-            self._pause(account, str(error), min(longest, 2 * known.seconds) if known else first)
+            seconds = min(longest, 2 * known.seconds) if known else first
+            self._pause(account, kind, str(error), seconds)
 
-    def _pause(self, account: str, reason: str, seconds: float) -> None:
-        self._pauses[account] = _Pause(reason, seconds, time.monotonic() + seconds)
+    def _pause(self, account: str, kind: Kind, reason: str, seconds: float) -> None:
+        self._pauses[account] = _Pause(kind, reason, seconds, time.monotonic() + seconds)
         logger.warning(
             "Account %r is paused for %.0f s: %s",
             account,

@@ -11,7 +11,6 @@ import socket
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -21,10 +20,11 @@ from django.db import connections
 from django.db.models.constants import OnConflict
 from django.utils import timezone
 
-from . import conf
+from . import __version__, conf, outbox
 from .keys import uuid7
 from .mirror import Change
 from .models import Tally, WorkerProcess
+from .pauses import Pauses
 
 #: Seconds between two signs of life.
 EVERY = 5.0
@@ -102,24 +102,24 @@ class Pulse:
         """Return whether a database is to have a sign of life."""
         return self._beats.get(using, 0.0) <= time.monotonic()
 
-    def beat(
-        self, using: str, *, in_flight: int, pauses: Mapping[str, Any], ended: bool = False
-    ) -> None:
+    def beat(self, using: str, *, in_flight: int, pauses: Pauses, ended: bool = False) -> None:
         """Write the sign of life, and the tallies.
 
         Args:
             using: The database's alias.
             in_flight: How many rows are in hand.
-            pauses: The paused accounts, as ``WorkerProcess.pauses`` holds them.
+            pauses: The paused accounts.
             ended: Whether this is the last sign.
         """
         self._beats[using] = time.monotonic() + EVERY
-        now = timezone.now()
+        # By the database's clock: whoever reads it judges its age by that one, too.
+        now = timezone.now() + outbox.ahead(using)
         says = {
+            "version": __version__,
             "dispatcher": conf.settings.dispatcher[:255],
             "concurrency": self._concurrency,
             "in_flight": in_flight,
-            "pauses": dict(pauses),
+            "pauses": pauses.told(now),
             "seen_at": now,
             "ended_at": now if ended else None,
         }

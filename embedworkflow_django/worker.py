@@ -533,12 +533,13 @@ class Worker:
 
     def _beat(self, *, ended: bool = False) -> None:
         """Give a sign of life to each database that is due one, and is there."""
-        pauses = self._pauses.told()
         for using in self.aliases:
             if self._failures[using] or not (ended or self._pulse.is_due(using)):
                 continue
             try:
-                self._pulse.beat(using, in_flight=len(self._in_hand), pauses=pauses, ended=ended)
+                self._pulse.beat(
+                    using, in_flight=len(self._in_hand), pauses=self._pauses, ended=ended
+                )
             except DATABASE_ERRORS as error:
                 self._database_failed(using, error)
 

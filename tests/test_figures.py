@@ -178,10 +178,10 @@ def test_a_process_lives_while_it_gives_signs(alias):
 @on_every_database
 def test_pauses_are_those_of_the_living_workers(alias):
     """Each account once, with the latest time; what a dead process said counts no more."""
-    later = {"reason": "401 no such key", "until": "2030-01-01T00:02:00+00:00"}
-    earlier = {"reason": "401 what key", "until": "2030-01-01T00:01:00+00:00"}
-    busy = {"reason": "POST /x: 429 slow down", "until": "2030-01-01T00:03:00+00:00"}
-    unset = {"reason": 'EMBEDWORKFLOW["SECRET_KEY"] is not set.', "until": earlier["until"]}
+    later = {"kind": "refused", "reason": "no key", "until": "2030-01-01T00:02:00+00:00"}
+    earlier = {"kind": "away", "reason": "what key", "until": "2030-01-01T00:01:00+00:00"}
+    busy = {"kind": "rated", "reason": "slow down", "until": "2030-01-01T00:03:00+00:00"}
+    unset = {"kind": "settings", "reason": "no key is set", "until": earlier["until"]}
     process(alias, pauses={"eu": later, "us": busy})
     process(alias, pauses={"eu": earlier, "jp": unset})
     process(alias, age=90, pauses={"dead": later})
@@ -189,7 +189,8 @@ def test_pauses_are_those_of_the_living_workers(alias):
     found = figures.overview(alias).pauses
 
     assert [("eu", True), ("jp", True), ("us", False)] == [(p.account, p.refused) for p in found]
-    assert later == {"reason": found[0].reason, "until": found[0].until.isoformat()}
+    eu = found[0]
+    assert later == {"kind": eu.kind, "reason": eu.reason, "until": eu.until.isoformat()}
     assert found == figures.pauses(alias)
 
 
@@ -201,7 +202,9 @@ def test_without_a_worker_the_rows_say_who_is_not_let_in(alias):
     made(alias, account="us", last_error="POST /x: 503 later", due_at=timezone.now())
     (pause,) = figures.pauses(alias)
 
-    assert figures.Pause(account="eu", reason="POST /x: 403 no", until=None, refused=True) == pause
+    said = {"kind": "refused", "reason": "POST /x: 403 no", "until": None}
+    assert figures.Pause(account="eu", **said) == pause
+    assert pause.refused
     assert (pause,) == figures.overview(alias).pauses
 
 
@@ -245,6 +248,25 @@ def test_what_became_of_a_triggers_executions(alias):
     assert now - timedelta(minutes=3) < placed.last_error_at < placed.last_at
     assert figures.Fired(statuses={}) == never
     assert 3 == len(queries)
+
+
+@on_every_database
+def test_a_trigger_that_fails_meanwhile_has_an_error(alias):
+    """Its first tally may be written between two of the queries."""
+    first = []
+
+    def meanwhile(execute, sql, params, many, context):
+        answer = execute(sql, params, many, context)
+        if not first:
+            first.append(sql)
+            tally(alias, trigger="shop.placed", status=Status.FAILED, last_error="422 no oven")
+        return answer
+
+    with connections[alias].execute_wrapper(meanwhile):
+        found = figures.triggers(["shop.placed"], alias)
+
+    assert "422 no oven" == found["shop.placed"].last_error
+    assert 0 == found["shop.placed"].count
 
 
 # The cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -127,6 +128,26 @@ def test_an_api_that_is_away_is_left_alone(pauses, error):
         pauses.probes()
         pauses.heard("default", error)
     assert FIRST_AWAY < pauses.wait() <= LONGEST_AWAY
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        ("refused", REFUSED),
+        ("settings", conf.ConfigurationError("no key")),
+        ("rated", RateLimited("401 times slower", status_code=429, retry_after=60)),
+        ("away", NotSent("connection refused")),
+    ],
+)
+def test_operators_are_told_which_kind_of_pause_it_is(pauses, kind, error):
+    """As a value beside the words, and until when by the clock of whoever is told."""
+    for _ in range(MISSED):
+        pauses.heard("default", error)
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    told = pauses.told(now)["default"]
+
+    assert (kind, str(error)) == (told["kind"], told["reason"])
+    assert now < datetime.fromisoformat(told["until"]) <= now + timedelta(seconds=60)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
-from embedworkflow_django import pulse, worker
+from embedworkflow_django import __version__, pulse, worker
 from embedworkflow_django.models import Status, Tally, WorkerProcess
 from embedworkflow_django.worker import Worker
 
@@ -41,6 +41,7 @@ def test_a_working_process_leaves_one_sign_of_life(river):
     assert sign.name.endswith(f":{os.getpid()}")
     assert str(sign) == sign.name
     assert (3, "worker", {}) == (sign.concurrency, sign.dispatcher, sign.pauses)
+    assert __version__ == sign.version
     assert sign.started_at < sign.seen_at <= sign.ended_at
 
 
@@ -79,6 +80,7 @@ def test_a_paused_account_is_told_with_its_reason(river):
     river.work()
 
     told = WorkerProcess.objects.using(river.alias).get().pauses["default"]
+    assert "refused" == told["kind"]
     assert "401" in told["reason"]
     assert "sk_test_wrong" not in told["reason"]
     assert told["until"] > timezone.now().isoformat()

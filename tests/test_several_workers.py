@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.utils import timezone
 
 from embedworkflow_django import services
-from embedworkflow_django.models import Status
+from embedworkflow_django.models import Status, WorkerProcess
 
 from . import programs
 from .databases import EVERY_DATABASE
@@ -117,3 +117,24 @@ Worker(aliases=[ALIAS]).run_until_idle()
         # Its times are the database's as well: the next poll is a minute away.
         assert abs(due.dispatched_at - timezone.now()) < timedelta(seconds=20)
         assert timedelta(seconds=40) < due.due_at - timezone.now() < timedelta(seconds=60)
+
+
+@on_servers
+@pytest.mark.parametrize("minutes", [-5, 5])
+def test_a_wrong_clock_makes_no_process_look_dead(settings, alias, minutes):
+    """A sign of life, and the end of a pause, are told by the database's clock."""
+    with open_river(settings, alias) as river:
+        river.execute()
+        programs.run(
+            f"""{CLOCK}
+set_clock({minutes})
+Worker(aliases=[ALIAS]).run_until_idle()
+""",
+            configuration={**configuration(river), "SECRET_KEY": "sk_test_wrong"},
+            alias=alias,
+        )
+
+        sign = WorkerProcess.objects.using(alias).get()
+        until = datetime.fromisoformat(sign.pauses["default"]["until"])
+        for told in (sign.started_at, sign.seen_at, sign.ended_at, until):
+            assert abs(told - timezone.now()) < timedelta(minutes=1)
