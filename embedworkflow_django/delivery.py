@@ -118,13 +118,15 @@ def judge(claimed: Claimed, error: APIError, now: datetime) -> Change:
         # An earlier answer that was lost may still have started it.
         values |= _given_up(row, values, now)
     else:
-        due_at = now + backoff(row.attempts + 1, error.retry_after)
-        values["due_at"] = due_at
+        wait = backoff(row.attempts + 1, error.retry_after)
+        # Who asks for patience pauses the account, so that its rows wait where they stand.
+        since = min(_asked_at(row) + row.attempts * wait, now) if error.retry_after else now
+        values["due_at"] = since + wait
         if error.ambiguous:
             outcome = "lost"
             if conf.settings.on_lost_answer == "hold":
                 values |= {"status": Status.UNCONFIRMED, "due_at": None}
-        if due_at > (row.run_at or row.created_at) + conf.settings.give_up_after:
+        if now + wait > _asked_at(row) + conf.settings.give_up_after:
             outcome = "gave up"
             values |= _given_up(row, values, now)
     detail["verdict"] = outcome
@@ -153,12 +155,16 @@ def not_sent(claimed: Claimed, now: datetime, *, reason: str = "") -> Change:
     """
     row = claimed.execution
     # Due since it was asked for, so that it comes before what is younger.
-    values: dict[str, Any] = {"claim": "", "due_at": min(row.run_at or row.created_at, now)}
+    values: dict[str, Any] = {"claim": "", "due_at": min(_asked_at(row), now)}
     if claimed.first_send:
         values["sent_at"] = None
     if reason:
         values["last_error"] = reason
     return change(row, values, source=DELIVERY, outcome="given back")
+
+
+def _asked_at(row: Execution) -> datetime:
+    return row.run_at or row.created_at
 
 
 def _must_not_resend(row: Execution, now: datetime) -> str:

@@ -87,13 +87,37 @@ def test_retry_after_is_honoured(river, status, given):
     """Both spellings of ``Retry-After`` put the next try off, and the account's other rows."""
     river.sandbox.faults.add(status, retry_after=given)
     first, second = river.execute(), river.execute()
-    before = timezone.now()
     river.work(concurrency=1)
 
     due_at = river.row(first).due_at
-    assert before + timedelta(seconds=88) <= due_at <= timezone.now() + timedelta(seconds=95)
+    assert first.created_at + timedelta(seconds=88) <= due_at <= timezone.now() + timedelta(seconds=95)
     assert (Status.QUEUED, 0) == (river.row(second).status, river.row(second).attempts)
     assert 1 == len(river.executed)
+
+
+def test_patience_costs_a_row_no_more_of_its_place_than_was_asked_for(river):
+    """Behind an hour's backlog it is the first again, and not the last."""
+    river.sandbox.faults.add(429, retry_after=90)
+    first = river.execute()
+    river.make_due(created_at=timezone.now() - timedelta(hours=1))
+    second = river.execute()
+    river.work(concurrency=1)
+
+    asked_at = river.row(first).created_at
+    assert timedelta(seconds=90) <= river.row(first).due_at - asked_at <= timedelta(seconds=95)
+    river.work(concurrency=1)
+    assert [str(first.pk)] * 2 + [str(second.pk)] == [c.idempotency_key for c in river.executed]
+
+
+def test_each_time_that_patience_is_asked_for_costs_as_much(river):
+    """So that a row which alone meets it lets the others of its account pass in the end."""
+    river.sandbox.faults.add(503, retry_after=90)
+    river.execute()
+    river.make_due(created_at=timezone.now() - timedelta(hours=1), attempts=2)
+    river.work()
+
+    waited = river.row().due_at - river.row().created_at
+    assert timedelta(seconds=3 * 90) <= waited <= timedelta(seconds=3 * (90 + 8))
 
 
 def test_a_retry_after_without_sense_is_the_usual_back_off(river):
@@ -220,9 +244,10 @@ def test_a_young_key_is_sent_again(river):
     assert Status.RUNNING == river.row().status
 
 
-def test_giving_up_ends_in_undeliverable(river):
+@pytest.mark.parametrize("asked", [{}, {"retry_after": 60}], ids=["", "with Retry-After"])
+def test_giving_up_ends_in_undeliverable(river, asked):
     """After ``GIVE_UP_AFTER`` a row that was surely never received is undeliverable."""
-    river.sandbox.faults.add(503)
+    river.sandbox.faults.add(503, **asked)
     river.execute()
     river.make_due(created_at=timezone.now() - timedelta(days=3))
     river.work()

@@ -74,8 +74,7 @@ def make_due(alias, **values):
 def test_a_delivery_ends_as_the_table_says(fault, alias, call, monkeypatch, heard):
     """Status, attempts, ``sent_at``, due time, words and history; and what follows the fault."""
     heard.connect("execution_status_changed", "execution_finished")
-    services.execute("bake", {"cake": 1}, using=alias)
-    before = timezone.now()
+    before = services.execute("bake", {"cake": 1}, using=alias).created_at
     with fault.serving(monkeypatch) as base_url:
         call(base_url, fault.timeout)
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
