@@ -84,18 +84,19 @@ def _configuration(kind: str) -> dict:
             "TEST": {"NAME": test_name},
         }
     if kind == "postgresql":
-        engine, asked, maintenance, options = "postgresql", _POSTGRESQL, "postgres", {}
+        engine, asked, maintenance, options = "tests.postgresql", _POSTGRESQL, "postgres", {}
     else:
-        engine, asked, maintenance, options = "mysql", _MARIADB, "mysql", {"charset": "utf8mb4"}
+        engine, asked, maintenance = "django.db.backends.mysql", _MARIADB, "mysql"
+        options = {"charset": "utf8mb4"}
     return {
-        "ENGINE": f"django.db.backends.{engine}",
+        "ENGINE": engine,
         "NAME": name if _STARTED_BY_A_TEST else maintenance,
         "USER": asked["user"],
         "PASSWORD": asked["password"],
         "HOST": _HOST,
         "PORT": asked["port"],
         "OPTIONS": options,
-        "TEST": {"NAME": name} | ({"CHARSET": "utf8mb4"} if engine == "mysql" else {}),
+        "TEST": {"NAME": name} | ({"CHARSET": "utf8mb4"} if kind == "mariadb" else {}),
     }
 
 
