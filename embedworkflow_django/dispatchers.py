@@ -116,7 +116,10 @@ class _WorkerThread(threading.Thread):
         try:
             self.worker.run()
         except Exception:
-            logger.exception("The worker has ended; the next commit or request starts another.")
+            logger.exception(
+                "The worker has ended; the next commit or request starts another.",
+                extra={"event_name": "worker_broken"},
+            )
         finally:
             connections.close_all()
 

@@ -182,7 +182,12 @@ def _act(job: Job, execution: Execution) -> bool:
             "Execution %s could not be treated by job %s.",
             execution.pk,
             job.pk,
-            extra={"execution_id": str(execution.pk), "job_id": str(job.pk)},
+            extra={
+                "event_name": "job_failed",
+                **execution.log_fields,
+                "job_id": str(job.pk),
+                "verb": job.verb,
+            },
         )
         reason = f"{type(error).__name__}: {error}"
         column, outcome = "failed_count", {"execution": str(execution.pk), "reason": reason}

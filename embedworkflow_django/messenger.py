@@ -126,7 +126,11 @@ class Messenger:
             self._done(again=message)
             raise
         if self._failures > 1:
-            logger.info("Wake-ups reach %s again.", self._towards)
+            logger.info(
+                "Wake-ups reach %s again.",
+                self._towards,
+                extra={"event_name": "wake_ups_resumed", "towards": self._towards},
+            )
         self._failures = 0
         self._done()
 
@@ -155,6 +159,10 @@ class Messenger:
             return 0.0  # A connection that has grown stale: a new one may do.
         wait = min(LONGEST_PAUSE, FIRST_PAUSE * (1 << min(self._failures - 2, 10)))
         logger.warning(
-            "No wake-up reaches %s; trying again in %.1f s: %s", self._towards, wait, error
+            "No wake-up reaches %s; trying again in %.1f s: %s",
+            self._towards,
+            wait,
+            error,
+            extra={"event_name": "wake_ups_failed", "towards": self._towards, "seconds": wait},
         )
         return wait

@@ -137,7 +137,9 @@ def status_of(word: str) -> str:
 @lru_cache(maxsize=100)  # Once for each word, and no memory without end.
 def _warn(word: str) -> None:
     logger.warning(
-        "The API reported a status that is not known: %r. The execution counts as active.", word
+        "The API reported a status that is not known: %r. The execution counts as active.",
+        word,
+        extra={"event_name": "status_unheard", "remote_status": word},
     )
 
 

@@ -238,6 +238,16 @@ class Execution(models.Model):
         return self.status in FINAL
 
     @property
+    def log_fields(self) -> dict[str, str | None]:
+        """What a log record about it says besides its sentence, as ``extra``."""
+        return {
+            "execution_id": str(self.pk),
+            "workflow": self.workflow,
+            "account": self.account,
+            "database": self._state.db,
+        }
+
+    @property
     def succeeded(self) -> bool:
         """Whether it has completed."""
         return self.status == Status.COMPLETED

@@ -144,6 +144,7 @@ class Listener:
             "Database %r carries no notices: a pooler that pools transactions is in between. "
             "It is looked at as often as the interval says.",
             self._using,
+            extra={"event_name": "notices_swallowed", "database": self._using},
         )
         return False
 
@@ -155,6 +156,7 @@ class Listener:
             self._using,
             wait,
             error,
+            extra={"event_name": "notices_failed", "database": self._using, "seconds": wait},
         )
         return wait
 

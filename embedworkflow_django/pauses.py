@@ -104,7 +104,11 @@ class Pauses:
         self._missed[account] = self._missed[account] + 1 if missed else 0
         if error is None:
             if self._pauses.pop(account, None):
-                logger.info("Account %r goes on.", account, extra={"account": account})
+                logger.info(
+                    "Account %r goes on.",
+                    account,
+                    extra={"event_name": "account_resumed", "account": account},
+                )
         elif isinstance(error, conf.ConfigurationError):
             self._failed(account, Kind.SETTINGS, error)
         elif isinstance(error, APIError):
@@ -129,5 +133,10 @@ class Pauses:
             account,
             seconds,
             reason,
-            extra={"account": account, "seconds": seconds},
+            extra={
+                "event_name": "account_paused",
+                "account": account,
+                "kind": kind.value,
+                "seconds": seconds,
+            },
         )

@@ -113,7 +113,7 @@ class Trigger:
             self.name,
             *about,
             exc_info=error,
-            extra={"trigger": self.name},
+            extra={"event_name": "trigger_failed", "trigger": self.name},
         )
         signals.trigger_failed.send_robust(
             self.function, trigger=self.name, instance=instance, exception=error

@@ -359,7 +359,11 @@ class Worker:
             change = delivery.not_sent(claimed, timezone.now(), reason=str(error))
             return _Ended(claimed, change, error)
         except Exception as error:
-            logger.exception("Execution %s could not be worked on.", row.pk)
+            logger.exception(
+                "Execution %s could not be worked on.",
+                row.pk,
+                extra={"event_name": "execution_broken", **row.log_fields},
+            )
             broken = InvalidAnswer(f"{type(error).__name__}: {error}")
             return _Ended(claimed, room.judge(claimed, broken, timezone.now()), broken)
 
@@ -427,16 +431,15 @@ class Worker:
                 self._settle(using, together)
             except DATABASE_ERRORS as error:
                 self._database_failed(using, error)
-                self._keep(using, together)
+                self._keep(using, together, error)
 
-    def _keep(self, using: str, together: list[_Ended]) -> None:
+    def _keep(self, using: str, together: list[_Ended], error: Exception) -> None:
         """Keep what could not be written, to try again while its lease lasts."""
         for ended in together:
             if time.monotonic() < ended.claimed.expires:
                 self._heard.append(ended)
             else:
-                self._put_down(ended.claimed)
-                logger.error("Execution %s was left to its lease.", ended.claimed.execution.pk)
+                self._leave(ended.claimed, error)
         self._gathered_since = self._down[using]
 
     def _settle(self, using: str, together: list[_Ended]) -> None:
@@ -464,8 +467,7 @@ class Worker:
             return
         claimed, values = together[0].claimed, together[0].change.values
         if isinstance(together[0].error, _Unstorable):
-            logger.error("Execution %s was left to its lease: %s", claimed.execution.pk, error)
-            self._put_down(claimed)
+            self._leave(claimed, error)
         elif isinstance(error, IntegrityError) and "remote_id" in values:
             change = delivery.refused_answer(claimed, values["remote_id"], now)
             self._settle(using, [_Ended(claimed, change, _Unstorable())])
@@ -473,6 +475,15 @@ class Worker:
             room = delivery if claimed.execution.status == Status.QUEUED else sync
             broken = _Unstorable(f"The answer could not be stored: {type(error).__name__}")
             self._settle(using, [_Ended(claimed, room.judge(claimed, broken, now), broken)])
+
+    def _leave(self, claimed: Claimed, error: Exception) -> None:
+        self._put_down(claimed)
+        logger.error(
+            "Execution %s was left to its lease: %s",
+            claimed.execution.pk,
+            error,
+            extra={"event_name": "execution_left", **claimed.execution.log_fields},
+        )
 
     def _write(self, using: str, changes: list[Change], now: datetime) -> set[uuid.UUID]:
         events = (change.event(now) for change in changes)
@@ -503,8 +514,8 @@ class Worker:
             row.workflow,
             change.outcome,
             extra={
-                "execution_id": str(row.pk),
-                "workflow": row.workflow,
+                "event_name": "execution_recorded",
+                **row.log_fields,
                 "outcome": change.outcome,
                 "status": change.after,
             },
@@ -528,7 +539,11 @@ class Worker:
             try:
                 outbox.renew(using, token=self.token, ids=ids, until=timezone.now() + lease)
             except DATABASE_ERRORS as error:
-                logger.warning("The leases of %d finished executions were not prolonged.", len(ids))
+                logger.warning(
+                    "The leases of %d finished executions were not prolonged.",
+                    len(ids),
+                    extra={"event_name": "leases_left", "database": using, "count": len(ids)},
+                )
                 self._database_failed(using, error)
 
     def _beat(self, *, ended: bool = False) -> None:
@@ -548,7 +563,13 @@ class Worker:
         self._failures[using] += 1
         wait = min(LONGEST_DATABASE_PAUSE, self.interval * 2 ** (self._failures[using] - 1))
         self._down[using] = time.monotonic() + wait
-        logger.warning("Database %r failed; trying again in %.1f s: %s", using, wait, error)
+        logger.warning(
+            "Database %r failed; trying again in %.1f s: %s",
+            using,
+            wait,
+            error,
+            extra={"event_name": "database_failed", "database": using, "seconds": wait},
+        )
         connections[using].close()
 
     # Announcing
@@ -584,7 +605,10 @@ class Worker:
                 try:
                     more |= chore(using)
                 except Exception:
-                    logger.exception("A chore failed; it is tried again later.")
+                    logger.exception(
+                        "A chore failed; it is tried again later.",
+                        extra={"event_name": "chore_failed", "database": using},
+                    )
                     connections[using].close_if_unusable_or_obsolete()
         return more
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from . import databases
+from . import databases, logs
 from .river import heard, river  # noqa: F401 - fixtures
 
 
@@ -75,6 +76,16 @@ def no_worker_left():
     for thread in left:
         thread.join(20)
     assert [] == [thread for thread in left if thread.is_alive()]
+
+
+@pytest.fixture(autouse=True)
+def log_watch():
+    """Whatever the package logs during a test has the fields that the documentation promises."""
+    watch, logger = logs.Watch(), logging.getLogger(logs.LOGGER)
+    logger.addHandler(watch)
+    yield watch
+    logger.removeHandler(watch)
+    assert [] == watch.wrong
 
 
 @pytest.fixture

@@ -70,7 +70,9 @@ def of_triggers(obj: models.Model) -> Iterator[Offer]:
             except Exception:
                 # The project's own functions: what they cannot answer keeps nobody off the page.
                 logger.exception(
-                    "Trigger %s does not say what it would start.", name, extra={"trigger": name}
+                    "Trigger %s does not say what it would start.",
+                    name,
+                    extra={"event_name": "trigger_silent", "trigger": name},
                 )
 
 

@@ -83,19 +83,28 @@ class Command(BaseCommand):
             _require_table(alias)
         self._worker = worker.Worker(aliases=aliases, concurrency=concurrency, interval=interval)
         self._in_haste = False
-        self._say(f"Working on {', '.join(aliases)}, {self._worker.concurrency} calls at once.")
+        self._say(
+            f"Working on {', '.join(aliases)}, {self._worker.concurrency} calls at once.",
+            event_name="worker_started",
+            databases=aliases,
+            concurrency=self._worker.concurrency,
+        )
         with interruption.handled(self._stop, self._stop_at_once):
             if once:
                 self._worker.run_until_idle()
             else:
                 self._worker.run()
-        self._say(f"Stopped: {summary(self._worker.counts)}.", counts=dict(self._worker.counts))
+        counts = self._worker.counts
+        self._say(f"Stopped: {summary(counts)}.", event_name="worker_stopped", counts=dict(counts))
         if self._in_haste:
             raise CommandError("What was in flight is left to its lease, and done again by others.")
 
     def _stop(self) -> None:
         self._worker.stop()
-        self._say("Finishing what is in flight; a second signal stops at once.")
+        self._say(
+            "Finishing what is in flight; a second signal stops at once.",
+            event_name="worker_stopping",
+        )
 
     def _stop_at_once(self) -> None:
         self._in_haste = True
