@@ -24,8 +24,8 @@ def pytest_configure(config):
 
 WORKER_THREADS = {"embedworkflow-worker", "embedworkflow-announce"}
 
-# What starts processes, or meets each fault of the API: it runs at both ends of the matrix, and
-# whenever the tests run without one.
+# What starts processes, or meets each fault of the API: it runs at the newer end of the
+# matrix, and whenever the tests run without one.
 LONG = {
     "test_celery",
     "test_chaos",
@@ -44,7 +44,7 @@ LONG = {
 def pytest_collection_modifyitems(config, items):
     """Leave out, in a cell of the matrix, what another cell runs.
 
-    What touches no database runs in SQLite's cells; what takes long in those of both ends.
+    What touches no database runs in SQLite's cells; what takes long at the newer end.
     """
     if not databases.ONE_DATABASE:
         return
