@@ -181,6 +181,12 @@ class Overview:
         return tuple(sign for sign in self.processes if sign.alive)
 
     @property
+    def is_unserved(self) -> bool:
+        """Whether a row has been due for a while, and no worker is at work."""
+        late = self.oldest_due is not None and self.oldest_due > ALIVE.total_seconds()
+        return late and not self.alive
+
+    @property
     def unseen(self) -> float | None:
         """Seconds since any worker's last sign of life; ``None`` without one in the last day."""
         if not self.processes:

@@ -132,3 +132,17 @@ EVERY_DATABASE = [
     for kind in KINDS
 ]
 """``@pytest.mark.parametrize("alias", EVERY_DATABASE)`` runs a test on each kind of database."""
+
+WITH_DEFAULT = [
+    pytest.param(
+        *each.values,
+        id=each.id,
+        marks=[
+            # Django makes no test database without that of ``default``.
+            pytest.mark.django_db(transaction=True, databases={"default", *each.values}),
+            *list(each.marks)[1:],
+        ],
+    )
+    for each in EVERY_DATABASE
+]
+"""The same, for a test that needs ``default`` beside it."""

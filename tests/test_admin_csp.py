@@ -67,6 +67,7 @@ def pages(client):
         "history": client.get(of(failed, "history")),
         "run again": client.post(of(failed, "run_again")),
         "resolve": client.post(of(unconfirmed, "resolve")),
+        "overview": client.get(reverse("kitchen:embedworkflow_execution_overview")),
         "object": client.get(url(cake)),
         "run": client.get(url(cake, "run_workflow")),
     }

@@ -29,6 +29,7 @@ STAFF = {
     **{verb: ("view_execution", f"{verb}_execution") for verb in VERBS},
     **{f"{verb}-alone": (f"{verb}_execution",) for verb in VERBS},
     "execute": ("view_execution", "execute_execution"),
+    "overview": ("view_overview",),
     "jobs": ("view_job",),
     "jobs-cancel": ("view_job", "cancel_job"),
     "odd": ("add_execution", "change_execution", "delete_execution"),
@@ -255,6 +256,8 @@ NEEDED = {
     "embedworkflow_execution_history": ("get", {"view_execution"}),
     "embedworkflow_execution_live": ("get", {"view_execution"}),
     "embedworkflow_execution_live_rows": ("get", {"view_execution"}),
+    "embedworkflow_execution_overview": ("get", {"view_overview"}),
+    "embedworkflow_execution_overview_live": ("get", {"view_overview"}),
     "embedworkflow_execution_add": ("get", None),
     "embedworkflow_execution_delete": ("get", None),
     **{

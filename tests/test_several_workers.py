@@ -13,25 +13,11 @@ from embedworkflow_django import services
 from embedworkflow_django.models import Status, WorkerProcess
 
 from . import programs
-from .databases import EVERY_DATABASE
+from .databases import WITH_DEFAULT
 from .river import open_river
 
 # An SQLite database and all that use it are on one machine, which has one clock.
-on_servers = pytest.mark.parametrize(
-    "alias",
-    [
-        pytest.param(
-            *each.values,
-            id=each.id,
-            marks=[
-                # Django makes no test database without that of ``default``.
-                pytest.mark.django_db(transaction=True, databases={"default", *each.values}),
-                each.marks[1],
-            ],
-        )
-        for each in EVERY_DATABASE[1:]
-    ],
-)
+on_servers = pytest.mark.parametrize("alias", WITH_DEFAULT[1:])
 
 CLOCK = """
 from datetime import timedelta

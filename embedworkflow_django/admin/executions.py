@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import conf, selection
 from ..models import Execution, Status
-from . import alerts, lists, live, presentation, sources
+from . import alerts, lists, live, overview, presentation, sources
 from .filters import (
     AccountFilter,
     CreatedFilter,
@@ -43,12 +43,13 @@ _FILTERS = (
 )
 
 
-class ExecutionAdminMixin(live.LiveListMixin, PageMixin):
+class ExecutionAdminMixin(overview.OverviewMixin, live.LiveListMixin, PageMixin):
     """All that the admin of executions is, for any base class that a theme asks for.
 
-    Rights: ``view_execution`` for list and page, ``view_execution_data`` to see secret values, and
-    one for each verb. Override ``has_…_permission(request, obj)`` to decide object by object, and
-    ``get_queryset`` to show only some of them.
+    Rights: ``view_execution`` for list and page, ``view_execution_data`` to see secret values,
+    ``view_overview`` for the overview, and one for each verb. Override
+    ``has_…_permission(request, obj)`` to decide object by object, and ``get_queryset`` to show only
+    some of them.
     """
 
     list_display = (
@@ -122,7 +123,13 @@ class ExecutionAdminMixin(live.LiveListMixin, PageMixin):
     ) -> HttpResponse:
         """Return the list, under what is wrong at large; a script keeps its rows up to date."""
         answer = super().changelist_view(
-            request, {"refused_accounts": self._alerts(request), **(extra_context or {})}
+            request,
+            {
+                "refused_accounts": self._alerts(request),
+                "places": self.places(request),
+                "place": "changelist",
+                **(extra_context or {}),
+            },
         )
         context = answer.context_data if isinstance(answer, TemplateResponse) else None
         if context and "cl" in context:

@@ -58,13 +58,19 @@ def badge(status: str) -> SafeString:
 # A list has a hundred of them, and few that differ but for the language.
 @functools.lru_cache(maxsize=512)
 def _badge(status: str, _language: str | None) -> SafeString:
-    known = status in _ICONS
+    if status not in _ICONS:
+        return mark(Status.UNKNOWN, status)
+    return mark(Status(status), str(Status(status).label))
+
+
+def mark(look: Status, word: str) -> SafeString:
+    """Return a word with the icon and the shape of a status."""
     return format_html(
         '<span class="ewf-badge ewf-{}"><svg class="ewf-icon" viewBox="0 0 16 16" width="14"'
         ' height="14" aria-hidden="true" focusable="false"><path d="{}"/></svg>{}</span>',
-        status if known else "unknown",
-        _ICONS[status if known else Status.UNKNOWN],
-        Status(status).label if known else status,
+        look,
+        _ICONS[look],
+        word,
     )
 
 

@@ -35,9 +35,66 @@ def _pile_up() -> None:
 
 
 def populate(stage: Stage) -> None:
-    """Place orders, some of which go well; leave others running."""
+    """Place orders, some of which go well; leave others running; have had a day before that."""
     pile_up(stage)
     stage.do(_populate, stage)
+    stage.do(_remember)
+
+
+def _remember() -> None:
+    from datetime import datetime
+    from uuid import uuid4
+
+    from django.utils import timezone
+
+    from embedworkflow_django.models import Status, Tally
+
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    trigger = "shop.workflows.order_placed"
+    error = "POST /workflows/order-fulfilment/execute: 422 email: is not valid"
+
+    def count(workflow: str, status: str, at: datetime, number: int, **values: object) -> None:
+        rest = {"account": "default", "hour": at, "last_at": at, "from_queue": False, **values}
+        Tally.objects.create(id=uuid4(), workflow=workflow, status=status, count=number, **rest)
+
+    for ago in range(1, 24):
+        at = hour - timedelta(hours=ago)
+        # Office hours, and a tide.
+        busy = 40 + 35 * ((at.hour - 6) % 24 < 14) + 7 * ago % 23
+        sent = {"from_queue": True, "trigger": trigger}
+        count("order-fulfilment", Status.RUNNING, at, busy, **sent)
+        count("order-fulfilment", Status.COMPLETED, at, busy - 2, trigger=trigger)
+        count(NEWSLETTER, Status.COMPLETED, at, 90 if ago % 12 == 5 else 0)
+        count("review-request", Status.COMPLETED, at, busy // 4)
+        if ago in {3, 4, 9}:
+            wrong = {"last_error": error, "trigger": trigger}
+            count("order-fulfilment", Status.FAILED, at, 24 // ago, **wrong)
+            count("review-request", Status.STOPPED, at, 2)
+
+
+def lend_a_hand(stage: Stage) -> None:
+    """Have a second worker, on another host, that the API asks for patience."""
+    stage.do(_lend_a_hand)
+
+
+def _lend_a_hand() -> None:
+    from django.utils import timezone
+
+    from embedworkflow_django.models import WorkerProcess
+
+    now = timezone.now()
+    until = (now + timedelta(seconds=42)).isoformat()
+    words = "POST /workflows/refund/execute: 429 Too many requests (request 4f1c-77)"
+    known = {
+        "version": "0.1.0",
+        "dispatcher": "worker",
+        "concurrency": 16,
+        "in_flight": 3,
+        "started_at": now - timedelta(hours=31),
+        "seen_at": now,
+        "pauses": {"eu": {"kind": "rated", "reason": words, "until": until}},
+    }
+    WorkerProcess.objects.update_or_create(name="shop-worker-2:4711", defaults=known)
 
 
 def _populate(stage: Stage) -> None:

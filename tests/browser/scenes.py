@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import expect
 
-from .population import NEWSLETTER
+from .population import NEWSLETTER, lend_a_hand
 from .walk import FULFILMENT, LIST, Walk
 
 
@@ -18,6 +18,13 @@ def executions(walk: Walk) -> None:
 def attention(walk: Walk) -> None:
     """Show what needs attention."""
     walk.go(f"{LIST}?view=attention")
+
+
+def overview(walk: Walk) -> None:
+    """Show what an operator asks first."""
+    lend_a_hand(walk.stage)
+    walk.go(f"{LIST}overview/")
+    expect(walk.page.locator(".ewf-tiles")).to_be_visible()
 
 
 def _of(status: str) -> Callable[[Walk], None]:
@@ -88,6 +95,7 @@ def run_workflow(walk: Walk) -> None:
 SCENES: dict[str, Callable[[Walk], None]] = {
     "list": executions,
     "attention": attention,
+    "overview": overview,
     "execution": _of("failed"),
     "running": _of("running"),
     "completed": _of("completed"),

@@ -57,6 +57,7 @@ def pages() -> Iterator[tuple[str, Any, str]]:
     yield "jobs", client.get(reverse("admin:embedworkflow_job_changelist")), "content"
     yield "list", client.get(listed), 'id="ewf-list"'
     yield "quick view", client.get(f"{listed}?view=queued"), 'aria-current="page"'
+    yield "overview", client.get(url("overview")), 'class="ewf-overview"'
     yield "page", client.get(url("change", execution.pk)), 'class="ewf-execution"'
     yield "history", client.get(url("history", execution.pk)), "content"
     cancel = url("cancel", execution.pk)

@@ -1,10 +1,10 @@
-/* The page of an execution: copies JSON, and renews what has changed while the execution runs. */
+/* A page that keeps itself up to date: renews the parts that have changed, and copies JSON. */
 
 // The admin loads scripts before there is a page.
 document.addEventListener("DOMContentLoaded", () => {
     "use strict";
 
-    const page = document.querySelector(".ewf-execution");
+    const page = document.querySelector(".ewf-execution, .ewf-overview");
     if (!page) {
         return;
     }
@@ -50,13 +50,13 @@ document.addEventListener("DOMContentLoaded", () => {
 
     // Renewing
 
-    const FIRST = 2000;
+    const FIRST = Number(page.dataset.ewfEvery ?? 2000);
     const LONGEST = 15000;
     const SLOWER = 1.5;
     const told = document.getElementById("ewf-told");
     const shown = new Map();
     let etag = page.dataset.ewfEtag;
-    let status = page.dataset.ewfStatus;
+    let status = page.dataset.ewfStatus ?? page.querySelector("[data-ewf-status]")?.dataset.ewfStatus;
     let pause = FIRST;
     let timer = null;
     let isAsking = false;

@@ -1,0 +1,102 @@
+"""The overview as views: the whole page, and what of it may have changed meanwhile."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from django import forms
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.template.loader import render_to_string
+from django.urls import URLPattern, path
+from django.utils.cache import get_conditional_response, patch_cache_control
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from .. import figures
+from . import board
+from .places import Place, PlacesMixin
+
+# For how long the figures serve everybody who looks, and how often a page asks, in seconds.
+FRESH = 5
+LIVE_TEMPLATE = "admin/embedworkflow/execution/overview_live.html"
+
+
+class OverviewMixin(PlacesMixin):
+    """A page of figures about all executions, which keeps itself up to date."""
+
+    def has_view_overview_permission(self, request: HttpRequest) -> bool:
+        """Return whether the viewer may see the overview, which is about all executions."""
+        return request.user.has_perm(f"{self.opts.app_label}.view_overview")
+
+    def places(self, request: HttpRequest) -> list[Place]:
+        """Return the pages that the viewer may see."""
+        own = Place(name="overview", title=_("Overview"), url=self.bare_url("overview"))
+        return super().places(request) + [own] * self.has_view_overview_permission(request)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Return the admin's URLs, that of the overview, and that of the part that changes."""
+        prefix = f"{self.opts.app_label}_{self.opts.model_name}"
+        own = [
+            path(url, self.admin_site.admin_view(view), name=f"{prefix}_{name}")
+            for url, view, name in (
+                ("overview/", self.overview_view, "overview"),
+                ("overview/live/", self.overview_live_view, "overview_live"),
+            )
+        ]
+        return [*own, *super().get_urls()]
+
+    def overview_view(self, request: HttpRequest) -> HttpResponse:
+        """Return the overview.
+
+        Args:
+            request: A GET.
+        """
+        if not self.has_view_overview_permission(request):
+            raise PermissionDenied
+        if request.method != "GET":
+            return HttpResponseNotAllowed(["GET"])
+        figures_now = self._overview_now(request)
+        own = forms.Media(
+            css={"all": ["embedworkflow_django/figures.css"]}, js=["embedworkflow_django/page.js"]
+        )
+        context = {
+            "title": _("Overview"),
+            "media": self.media + own,
+            "has_view_permission": self.has_view_permission(request),
+            "places": self.places(request),
+            "place": "overview",
+            "figures": figures_now,
+            "live_url": self.bare_url("overview_live"),
+            "live_etag": _etag(figures_now),
+            "live_every": 1000 * FRESH,
+        }
+        return self.page(request, "overview.html", context)
+
+    def overview_live_view(self, request: HttpRequest) -> HttpResponse:
+        """Return the overview's figures, or that they are still the same.
+
+        Args:
+            request: A GET; its ``If-None-Match`` is what the viewer has.
+        """
+        if not self.has_view_overview_permission(request):
+            raise PermissionDenied
+        if request.method != "GET":
+            return HttpResponseNotAllowed(["GET"])
+        figures_now = self._overview_now(request)
+        etag = _etag(figures_now)
+        answer = get_conditional_response(request, etag=etag) or HttpResponse(figures_now)
+        answer["ETag"] = etag
+        patch_cache_control(answer, private=True, no_cache=True)
+        return answer
+
+    def _overview_now(self, request: HttpRequest) -> SafeString:
+        found = figures.overview(max_age=FRESH)
+        list_url = self.bare_url("changelist") if self.has_view_permission(request) else ""
+        context: dict[str, Any] = board.told(found, list_url)
+        return render_to_string(LIVE_TEMPLATE, context, request)
+
+
+def _etag(text: str) -> str:
+    return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
