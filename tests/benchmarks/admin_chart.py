@@ -1,18 +1,8 @@
-"""Draws what ``admin_list.py`` has measured as bars: ``admin_chart.py FILE``, given its JSON.
-
-Bars are on a logarithmic scale; a line stands where the floor is.
-"""
+"""Draws what ``admin_list.py`` has measured as bars, on a logarithmic scale."""
 
 from __future__ import annotations
 
-import json
-import sys
-
-import matplotlib as mpl
-
-mpl.use("Agg")
-
-import matplotlib.pyplot as plt
+from tests.benchmarks import bars
 
 COLOURS = {
     "ours": "#0b6e4f",
@@ -38,6 +28,7 @@ SHOWN = {
 
 def draw(title: str, rows: list[dict], file: str) -> None:
     """Draw a group of bars for each place, a bar for each contender."""
+    plt = bars.pyplot()
     found = {row["what"]: row for row in rows if row["what"] in SHOWN}
     names = [name for name in COLOURS if any(row.get(name) for row in found.values())]
     figure, axes = plt.subplots(figsize=(10, 5), layout="constrained")
@@ -46,9 +37,9 @@ def draw(title: str, rows: list[dict], file: str) -> None:
         values = [found[what].get(name) or 0 for what in SHOWN]
         places = [place + (number - (len(names) - 1) / 2) * height for place in range(len(SHOWN))]
         label = LABELS.get(name, name)
-        bars = axes.barh(places, values, height * 0.9, label=label, color=COLOURS[name])
+        drawn = axes.barh(places, values, height * 0.9, label=label, color=COLOURS[name])
         texts = [f"{value:,.0f} ms" if value else "" for value in values]
-        axes.bar_label(bars, texts, padding=3, fontsize=8)
+        axes.bar_label(drawn, texts, padding=3, fontsize=8)
     axes.set_xscale("log")
     axes.set_xlabel("milliseconds a page, median, logarithmic (less is better)")
     axes.set_yticks(range(len(SHOWN)), SHOWN.values())
@@ -58,8 +49,3 @@ def draw(title: str, rows: list[dict], file: str) -> None:
     axes.set_title(title, loc="left")
     axes.legend(frameon=False, fontsize=8)
     figure.savefig(file, dpi=110)
-
-
-if __name__ == "__main__":
-    asked = json.load(sys.stdin)
-    draw(asked["title"], asked["rows"], sys.argv[1])

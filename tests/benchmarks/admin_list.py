@@ -23,7 +23,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.benchmarks import workplace
+from tests.benchmarks import admin_chart, workplace
 from tests.benchmarks.admin_peers import PEERS
 from tests.benchmarks.filling import Dialect, fill
 
@@ -308,14 +308,6 @@ def every_row(options: Any, others: dict[str, Peer]) -> Iterator[dict[str, Any]]
             yield row(what, measure(ask, options.rounds), statements)
 
 
-def draw(table: list[dict[str, Any]], title: str, file: str) -> None:
-    """Draw a picture of the table, in an environment that has what it takes."""
-    with tempfile.TemporaryDirectory() as folder:
-        python = environment(Path(folder), "matplotlib")
-        asked = json.dumps({"title": title, "rows": table})
-        subprocess.run([python, HERE / "admin_chart.py", file], input=asked, text=True, check=True)
-
-
 def main() -> None:
     """Measure, print, and draw."""
     parser = workplace.parser(SENTENCE, rows=100_000, rounds=7)
@@ -345,7 +337,7 @@ def main() -> None:
         f"{options.database}, {options.rows:,} rows. {SENTENCE}", table, as_json=options.json
     )
     if options.chart:
-        draw(table, f"{options.database}, {options.rows:,} rows", options.chart)
+        admin_chart.draw(f"{options.database}, {options.rows:,} rows", table, options.chart)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ packages, each in an environment of its own, and ``--chart FILE`` draws a pictur
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import statistics
 import subprocess
@@ -19,7 +18,7 @@ from time import perf_counter
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.benchmarks import workplace
+from tests.benchmarks import bars, workplace
 from tests.benchmarks.admin_list import DRIVERS, HERE, Peer, environment
 from tests.benchmarks.trigger_peers import PEERS
 
@@ -94,18 +93,6 @@ def peers(kind: str) -> Iterator[dict[str, Peer]]:
         yield found
 
 
-def draw(table: list[dict], title: str, file: str) -> None:
-    """Draw a picture of the table, in an environment that has what it takes."""
-    bars = [
-        {"name": row["what"], "value": row["µs"], "text": f"{row['µs']:,.0f} µs"} for row in table
-    ]
-    with tempfile.TemporaryDirectory() as folder:
-        python = environment(Path(folder), "matplotlib")
-        asked = {"title": title, "unit": "microseconds, median (less is better)", "bars": bars}
-        command = [python, HERE / "bars.py", file]
-        subprocess.run(command, input=json.dumps(asked), text=True, check=True)
-
-
 def rounds_of(options, alias: str, others: dict[str, Peer]) -> tuple[list[dict], int]:
     """Return each round's medians by contender, and what ``execute`` asks of the database."""
     from django.db import connections, transaction
@@ -161,7 +148,12 @@ def main() -> None:
         )
     workplace.report(SENTENCE, rows, as_json=options.json)
     if options.chart:
-        draw(rows, f"One trigger inside a transaction, {options.database}", options.chart)
+        bars.draw(
+            f"One trigger inside a transaction, {options.database}",
+            "microseconds, median (less is better)",
+            [{"name": r["what"], "value": r["µs"], "text": f"{r['µs']:,.0f} µs"} for r in rows],
+            options.chart,
+        )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,173 @@
+"""How many rows a second what became of deliveries is written, against Django's own ways.
+
+Run it alone: ``python tests/benchmarks/recording.py --database postgresql``.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import uuid
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.benchmarks import bars, workplace
+from tests.benchmarks.remote import EXECUTION
+
+SENTENCE = (
+    "Writing what became of claimed rows, in one transaction each, rows a second: as the worker "
+    "does, with and without the rows' events, and by Django's save(), bulk_update() and "
+    "bulk_create(update_conflicts=True) of the same columns; then a round of polls without news. "
+    "They take turns; the ratio is that of a round's rates, to save() of the same columns."
+)
+SAVE, SAVE_POLLS = "save() of each row", "save(), polls without news"
+LEASE = timedelta(minutes=5)
+
+
+def claimed(alias: str, token: str, count: int) -> list:
+    """Return rows that were queued and are claimed, and are all that there is."""
+    from django.utils import timezone
+
+    from embedworkflow_django import outbox, services
+    from embedworkflow_django.models import Execution, ExecutionEvent
+
+    ExecutionEvent.objects.using(alias).all().delete()
+    Execution.objects.using(alias).all().delete()
+    services.execute_many({"workflow": "bake", "data": {"number": n}} for n in range(count))
+    now = timezone.now() + timedelta(seconds=1)
+    rows = outbox.claim(alias, token=token, now=now, lease=LEASE, limit=count)
+    assert len(rows) == count
+    return [each.execution for each in rows]
+
+
+def deliveries(rows: list) -> list:
+    """Return the changes of rows that the API has confirmed."""
+    from django.utils import timezone
+
+    from embedworkflow_django import delivery
+    from embedworkflow_django.client import RemoteExecution
+
+    return [
+        delivery.delivered(
+            row,
+            RemoteExecution.from_json({"id": str(uuid.uuid4()), **EXECUTION}),
+            timezone.now(),
+        )
+        for row in rows
+    ]
+
+
+def polls(rows: list) -> list:
+    """Return the changes of rows about which the API had nothing new to say."""
+    from django.utils import timezone
+
+    from embedworkflow_django import sync
+
+    return [sync._learnt(row, {}, {}, timezone.now()) for row in rows]
+
+
+def settle(alias: str, token: str, changes: list, *, events: bool = False) -> None:
+    """Write changes as the worker does."""
+    from django.utils import timezone
+
+    from embedworkflow_django import outbox
+
+    now = timezone.now()
+    history = [change.event(now) for change in changes] if events else []
+    values = {change.execution.pk: change.values for change in changes}
+    assert len(outbox.settle(alias, token=token, values=values, events=history)) == len(values)
+
+
+def by_django(way: str, alias: str, token: str, changes: list) -> None:
+    """Write changes as a project would."""
+    from django.db import connections, transaction
+
+    from embedworkflow_django.models import Execution
+
+    for change in changes:
+        change.apply()
+    rows = [change.execution for change in changes]
+    names = list(changes[0].values)
+    rowset = Execution.objects.using(alias)
+    with transaction.atomic(using=alias):
+        if way == "save":
+            for row in rows:
+                row.save(using=alias, update_fields=names)
+        elif way == "bulk_update":
+            rowset.bulk_update(rows, names, batch_size=1000)
+        else:
+            target = connections[alias].features.supports_update_conflicts_with_target
+            unique = {"unique_fields": ["id"]} if target else {}
+            rowset.bulk_create(rows, update_conflicts=True, update_fields=names, **unique)
+
+
+# Name, what is written, and how.
+CONTENDERS = {
+    SAVE: (deliveries, partial(by_django, "save")),
+    "bulk_update()": (deliveries, partial(by_django, "bulk_update")),
+    "bulk_create(update_conflicts=True)": (deliveries, partial(by_django, "bulk_create")),
+    "settle": (deliveries, settle),
+    "settle, with events": (deliveries, partial(settle, events=True)),
+    SAVE_POLLS: (polls, partial(by_django, "save")),
+    "settle, polls without news": (polls, settle),
+}
+
+
+def rate(name: str, alias: str, count: int) -> float:
+    """Return how many rows a second a contender writes."""
+    token = uuid.uuid4().hex
+    changes_of, write = CONTENDERS[name]
+    changes = changes_of(claimed(alias, token, count))
+    return count / workplace.timed(lambda: write(alias, token, changes))
+
+
+def main() -> None:
+    """Measure, print, and draw."""
+    parser = workplace.parser(SENTENCE, count=1000, rounds=9)
+    parser.add_argument("--chart", metavar="FILE", help="draw the bars into a picture")
+    options = parser.parse_args()
+    rates: dict[str, list[float]] = {name: [] for name in CONTENDERS}
+    with workplace.database(options.database) as alias:
+        from django.test import override_settings
+
+        with override_settings(EMBEDWORKFLOW={"SECRET_KEY": "sk_test_x", "DISPATCHER": "worker"}):
+            for name in CONTENDERS:
+                rate(name, alias, 50)  # Warm.
+            for number in range(options.rounds):
+                for name in list(CONTENDERS) if number % 2 else reversed(CONTENDERS):
+                    rates[name].append(rate(name, alias, options.count))
+    rows = []
+    for name, found in rates.items():
+        polled = CONTENDERS[name][0] is polls
+        ratio = workplace.ratio(found, rates[SAVE_POLLS if polled else SAVE])
+        rows.append(
+            {
+                "database": options.database,
+                "what": name,
+                "rows a second": round(statistics.median(found)),
+                "ratio to save()": ratio["median"],
+                "quartiles": f"{ratio['lower']:.1f}-{ratio['upper']:.1f}",
+            }
+        )
+    workplace.report(SENTENCE, rows, as_json=options.json)
+    if options.chart:
+        bars.draw(
+            f"Writing what became of {options.count:,} deliveries, {options.database}",
+            "rows a second, median (more is better)",
+            [
+                {
+                    "name": row["what"],
+                    "value": row["rows a second"],
+                    "text": f"{row['rows a second']:,} ({row['ratio to save()']:.1f} times save())",
+                }
+                for row in rows
+            ],
+            options.chart,
+        )
+
+
+if __name__ == "__main__":
+    main()
