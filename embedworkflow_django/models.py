@@ -428,4 +428,5 @@ class Job(models.Model):
         indexes = (PartialIndex(fields=["due_at"], name="ewf_job_due"),)
 
     def __str__(self) -> str:
-        return f"{self.verb} {self.id}"
+        # The verbs are marked where the timeline tells them.
+        return f"{_(self.verb.replace('_', ' '))} {self.id}"
