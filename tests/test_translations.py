@@ -176,10 +176,15 @@ def test_numbers_are_written_as_the_language_writes_them(language, number, secon
     with translation.override(language):
         assert quick.capped(10_000, 10_000) == number
         assert quick.capped(10_001, 10_000).startswith(number)
-        assert presentation.words(timedelta(seconds=1.52)).startswith(f"{seconds} ")
+        assert presentation.words(timedelta(seconds=1.52)).split() == [seconds, "s"]
 
 
 # The pages
+
+
+def plainly(text: str) -> str:
+    """Return a text whose blanks are all alike."""
+    return " ".join(text.split())
 
 
 class Reader(HTMLParser):
@@ -206,7 +211,7 @@ class Reader(HTMLParser):
     def handle_data(self, data):
         """Note a piece of text."""
         if not self._silent and data.strip():
-            self.said.append(" ".join(data.split()))
+            self.said.append(plainly(data))
 
 
 def english(language: str) -> re.Pattern:
@@ -214,12 +219,12 @@ def english(language: str) -> re.Pattern:
     plain = {
         english
         for key, text in catalogue(language).items()
-        if (english := message(key)).casefold() != text.casefold()
+        if (english := plainly(message(key))).casefold() != plainly(text).casefold()
         # The plural's other forms have no English of their own.
         and not (isinstance(key, tuple) and key[1])
     }
     # What is filled in may be anything; a message of placeholders alone says nothing.
-    parts = {tuple(KEPT.split(" ".join(message.split()))) for message in plain}
+    parts = {tuple(KEPT.split(each)) for each in plain}
     spoken = {each for each in parts if re.search(r"[a-z]{2}", "".join(each))}
     return re.compile("|".join(".*".join(map(re.escape, each)) for each in spoken), re.IGNORECASE)
 
@@ -276,6 +281,7 @@ def pages(client):
     ids = ",".join(each.pk.hex for each in every)
     yield client.get(url("changelist"))
     yield client.get(url("live_rows"), {"ids": ids})
+    yield client.get(url("overview"))
     for each in every:
         yield client.get(url("change", each.pk))
         yield client.get(url("history", each.pk))
