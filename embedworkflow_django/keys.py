@@ -6,7 +6,7 @@ import os
 import threading
 import time
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 
 _lock = threading.Lock()
 _last = 0
@@ -29,3 +29,12 @@ def first_of(when: datetime) -> uuid.UUID:
     """Return the least UUID version 7 of a millisecond: keys made from then on are not below it."""
     milliseconds = int(when.timestamp() * 1000)
     return uuid.UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62)
+
+
+def time_of(key: uuid.UUID) -> datetime:
+    """Return when a UUID version 7 was made, to the millisecond.
+
+    Args:
+        key: The key.
+    """
+    return datetime.fromtimestamp((key.int >> 80) / 1000, tz=UTC)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from datetime import UTC, datetime
 
-from embedworkflow_django.keys import uuid7
+from embedworkflow_django.keys import first_of, time_of, uuid7
 
 
 def test_it_is_a_uuid_of_version_7():
@@ -22,6 +23,12 @@ def test_it_begins_with_the_time():
     stamp = uuid7().int >> 80
     # The counter may be ahead of the clock by what was made in one burst.
     assert before <= stamp <= time.time_ns() // 1_000_000 + 100
+
+
+def test_a_key_tells_when_it_was_made():
+    """To the millisecond; the first key of a moment tells that moment."""
+    now = datetime(2026, 11, 25, 7, 30, 0, 123_000, tzinfo=UTC)
+    assert now == time_of(first_of(now))
 
 
 def test_keys_grow():
