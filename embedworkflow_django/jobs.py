@@ -12,7 +12,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -22,7 +22,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from . import conf, dispatchers, selection, services
+from . import conf, dispatchers, outbox, selection, services
 from .exceptions import EmbedWorkflowError
 from .models import Execution, Job
 from .worker import chores
@@ -69,6 +69,7 @@ def start(
         KeyError: There is no such verb.
     """
     VERBS[verb]
+    now = _now(using)
     job = Job(
         verb=verb,
         filters=dict(filters),
@@ -76,6 +77,8 @@ def start(
         total=total,
         by=user.get_username(),
         by_id=str(user.pk),
+        due_at=now,
+        created_at=now,
     )
     job.save(using=using, force_insert=True)
     transaction.on_commit(lambda: dispatchers.wake(using), using=using, robust=True)
@@ -89,7 +92,8 @@ def cancel(job: Job) -> bool:
         job: The job; what it has done stays done.
     """
     rows = Job.objects.using(job._state.db).filter(pk=job.pk, status__in=_OPEN)
-    return bool(rows.update(cancel_requested_at=timezone.now(), due_at=timezone.now()))
+    now = _now(rows.db)
+    return bool(rows.update(cancel_requested_at=now, due_at=now))
 
 
 def work(using: str) -> bool:
@@ -106,14 +110,19 @@ def work(using: str) -> bool:
     elif reason := _forbidden(job):
         _end(job, Job.Status.FAILED, [{"reason": reason}])
     elif _part(job):
-        _mine(job).update(due_at=timezone.now(), claim="")
+        _mine(job).update(due_at=_now(using), claim="")
     else:
         _end(job, Job.Status.DONE)
     return True
 
 
+def _now(using: str) -> datetime:
+    """Return the time by the database's clock, so that workers agree on when a lease ends."""
+    return timezone.now() + outbox.ahead(using)
+
+
 def _claim(using: str) -> Job | None:
-    now, token = timezone.now(), uuid.uuid4().hex
+    now, token = _now(using), uuid.uuid4().hex
     rows = Job.objects.using(using)
     job = rows.filter(due_at__lte=now).order_by("due_at").first()
     if job is None:
@@ -156,15 +165,17 @@ def _person(job: Job) -> Any:
 def _part(job: Job) -> bool:
     """Do the next rows; return whether any are left."""
     ends = time.monotonic() + PART
+    using = job._state.db
     below = Q(pk__lt=job.reached) if job.reached else Q(pk__lte=job.newest)
-    everything = Execution.objects.using(job._state.db).filter(below)
-    rows = list(selection.matching(everything, job.filters).order_by("-pk")[:PART_ROWS])
-    for execution in rows:
-        if not _act(job, execution):
+    rows = selection.matching(Execution.objects.using(using).filter(below), job.filters)
+    # Each verb reads the row for itself, so the keys are enough.
+    keys = list(rows.order_by("-pk").values_list("pk", flat=True)[:PART_ROWS])
+    for key in keys:
+        if not _act(job, Execution.from_db(using, ["id"], [key])):
             return True
         if time.monotonic() > ends:
             return True
-    return len(rows) == PART_ROWS
+    return len(keys) == PART_ROWS
 
 
 def _act(job: Job, execution: Execution) -> bool:
@@ -203,7 +214,7 @@ def _note(job: Job, execution: Execution, column: str, outcome: dict[str, str]) 
         **{column: F(column) + 1},
         reached=execution.pk,
         outcomes=job.outcomes,
-        due_at=timezone.now() + LEASE,
+        due_at=_now(rows.db) + LEASE,
     )
     if not written and column == "done_count":
         # Somebody else has the job by now, or it was canceled: this row is not for us.
@@ -217,7 +228,8 @@ class _Lost(EmbedWorkflowError):  # noqa: N818 - not an error: another worker wa
 
 def _end(job: Job, status: str, outcomes: list[dict[str, str]] | None = None) -> None:
     values: dict[str, Any] = {"outcomes": [*job.outcomes, *outcomes]} if outcomes else {}
-    _mine(job).update(status=status, due_at=None, claim="", finished_at=timezone.now(), **values)
+    rows = _mine(job)
+    rows.update(status=status, due_at=None, claim="", finished_at=_now(rows.db), **values)
 
 
 chores.append(work)

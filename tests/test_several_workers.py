@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from embedworkflow_django import services
-from embedworkflow_django.models import Status, WorkerProcess
+from embedworkflow_django import jobs, services
+from embedworkflow_django.models import Job, Status, WorkerProcess
 
 from . import programs
 from .databases import WITH_DEFAULT
@@ -124,3 +124,33 @@ Worker(aliases=[ALIAS]).run_until_idle()
         until = datetime.fromisoformat(sign.pauses["default"]["until"])
         for told in (sign.started_at, sign.seen_at, sign.ended_at, until):
             assert abs(told - timezone.now()) < timedelta(minutes=1)
+
+
+@on_servers
+@pytest.mark.parametrize(
+    ("minutes", "wait", "taken"),
+    [(5, jobs.LEASE, "False"), (-5, timedelta(0), "True")],
+    ids=["ahead", "behind"],
+)
+def test_a_wrong_clock_takes_no_job_early_nor_late(settings, alias, minutes, wait, taken):
+    """A part of a job is another worker's until the database says that its lease has ended."""
+    with open_river(settings, alias) as river:
+        Job.objects.using(alias).create(
+            verb="cancel",
+            newest=river.execute().pk,
+            by="ann",
+            claim="other",
+            status=Job.Status.RUNNING,
+            due_at=timezone.now() + wait,
+        )
+        printed = programs.run(
+            f"""{CLOCK}
+set_clock({minutes})
+from embedworkflow_django import jobs
+print(jobs.work(ALIAS))
+""",
+            configuration=configuration(river),
+            alias=alias,
+        )
+
+        assert taken == printed.strip()
