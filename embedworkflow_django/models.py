@@ -430,3 +430,8 @@ class Job(models.Model):
     def __str__(self) -> str:
         # The verbs are marked where the timeline tells them.
         return f"{_(self.verb.replace('_', ' '))} {self.id}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything is still to be done."""
+        return self.status in (self.Status.WAITING, self.Status.RUNNING)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import uuid
 from datetime import timedelta
+from urllib.parse import urlencode
 
+import django
 import pytest
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
@@ -98,6 +100,18 @@ def page_of(client, execution, **query):
     answer = client.get(url("change", execution.pk), query)
     assert 200 == answer.status_code
     return answer.text
+
+
+def pressed(client, page_url, verb):
+    """Press a verb's button on a page, as a browser does: on its own URL, or on the page's."""
+    page = client.get(page_url).text
+    button = re.search(rf'<button [^>]*id="ewf-verb-{verb}"[^>]*>', page)[0]
+    (key,) = re.findall(r'name="_selected_action" value="([^"]*)"', page) or [""]
+    own = re.search(r'formaction="([^"]+)"', button)
+    if own:
+        return client.post(own[1])
+    name, value = re.search(r'name="([^"]+)" value="([^"]+)"', button).groups()
+    return client.post(page_url, {name: value, "_selected_action": key})
 
 
 def messages(answer):
@@ -559,7 +573,7 @@ def test_an_execution_that_is_not_there_leads_back_to_the_index(chef):
     for pk in (uuid.uuid4(), "nonsense"):
         for answer in (
             chef.get(url("change", pk), follow=True),
-            chef.post(url("refresh", pk), follow=True),
+            chef.post(url("refresh", pk), {"confirmed": "yes"}, follow=True),
         ):
             assert ["doesn’t exist. Perhaps it was deleted?"] == [m[-38:] for m in messages(answer)]
 
@@ -572,8 +586,9 @@ def test_the_lists_filters_survive_a_visit_to_a_page(chef):
     page = page_of(chef, execution, **filters)
     assert f'href="{url("changelist")}?status=running"' in page
 
-    button = re.search(r'action="([^"]+/refresh/[^"]*)"', page)[1]
-    answer = chef.post(button)
+    question = pressed(chef, f"{url('change', execution.pk)}?{urlencode(filters)}", "refresh")
+    confirm = re.search(r'action="([^"]+/refresh/[^"]*)"', question.text)[1]
+    answer = chef.post(confirm, {"confirmed": "yes"})
     assert f"{url('change', execution.pk)}?_changelist_filters=status%3Drunning" == answer.url
 
 
@@ -683,9 +698,9 @@ FITTING = {
 }
 
 
-@pytest.mark.parametrize("verb", ["run_again", "cancel", "stop"])
+@pytest.mark.parametrize("verb", ["refresh", "run_again", "cancel", "stop"])
 def test_a_button_asks_before_it_acts(chef, verb):
-    """What sends or ends something shows what it will affect, and does nothing yet."""
+    """It shows what it will affect, and does nothing yet."""
     execution = make(**FITTING[verb])
 
     answer = chef.post(url(verb, execution.pk))
@@ -799,7 +814,10 @@ def test_a_missing_account_is_told_too(chef):
     assert not execution.run_again_as.exists()
 
 
-@pytest.mark.parametrize("verb", ["run_again", "cancel", "stop"])
+NOTES = ("resolve it first", "not queued any more", "nothing to ask")
+
+
+@pytest.mark.parametrize("verb", ["refresh", "run_again", "cancel", "stop"])
 def test_an_action_shows_what_it_will_affect(chef, verb):
     """The confirmation freezes the rows selected, and warns of those that do not fit."""
     fitting = make(**FITTING[verb])
@@ -813,7 +831,7 @@ def test_an_action_shows_what_it_will_affect(chef, verb):
     assert sorted(ids) == sorted(frozen)
     assert str(other.pk) not in answer.text
     assert f'name="action" value="{verb}"' in answer.text
-    assert any(text in answer.text for text in ("resolve it first", "not queued any more"))
+    assert any(text in answer.text for text in NOTES)
 
 
 def test_an_action_refuses_some_rows_and_does_the_others(chef):
@@ -832,16 +850,6 @@ def test_an_action_refuses_some_rows_and_does_the_others(chef):
     assert 2 == Execution.objects.filter(status=Status.CANCELED).count()
     assert 2 == LogEntry.objects.count()
     assert "workflow=order-fulfilment" == answer.request["QUERY_STRING"]
-
-
-def test_refresh_asks_no_questions(chef):
-    """Asking the API once more harms nobody."""
-    rows = [make(Status.RUNNING, remote_id=f"r-{n}") for n in range(2)]
-    form = {"action": "refresh", "_selected_action": [str(row.pk) for row in rows]}
-
-    answer = chef.post(url("changelist"), form, follow=True)
-
-    assert ["2 executions are due now; the next free worker attends to them."] == messages(answer)
 
 
 def test_many_refusals_are_summed_up(chef, monkeypatch):
@@ -975,10 +983,11 @@ def test_a_subclass_on_its_own_site_stays_on_it(chef):
     base = f"/kitchen/embedworkflow/execution/{execution.pk}"
 
     page = chef.get(f"{base}/change/").text
+    question = pressed(chef, f"{base}/change/", "run_again").text
     done = chef.post(f"{base}/run-again/", {"confirmed": "yes"})
 
-    assert f'action="{base}/run-again/"' in page
-    assert "/admin/embedworkflow" not in page
+    assert f'action="{base}/run-again/"' in question
+    assert "/admin/embedworkflow" not in page + question
     assert done.url.startswith("/kitchen/")
 
 
@@ -992,6 +1001,92 @@ def test_object_permissions_are_asked_for(chef):
     assert 403 == chef.get(f"{base}{hidden.pk}/change/").status_code
     assert 403 == chef.post(f"{base}{hidden.pk}/run-again/", stop).status_code
     assert 403 == chef.post(f"{base}{oven.pk}/stop/", stop).status_code
-    assert "/stop/" not in chef.get(f"{base}{oven.pk}/change/").text
+    assert "ewf-verb-stop" not in chef.get(f"{base}{oven.pk}/change/").text
     answer = chef.post(base, stop | {"_selected_action": [str(oven.pk)]}, follow=True)
     assert [f"{oven}: You may not do this to it."] == messages(answer)
+
+
+# Actions on the page
+
+
+def cold(model_admin, request, queryset):
+    """Put executions into the fridge."""
+    queryset.update(user_key="cold")
+
+
+class FridgeAdmin(our_admin.ExecutionAdminMixin, admin.ModelAdmin):
+    """A project's own action on the page, where Django has such actions."""
+
+    actions = (*our_admin.ExecutionAdminMixin.actions, cold)
+
+
+class OldFridgeAdmin(our_admin.ExecutionAdminMixin, admin.ModelAdmin):
+    """Written for a Django without actions on the page."""
+
+    def get_actions(self, request):
+        """Return what there is."""
+        return super().get_actions(request)
+
+
+fridge = admin.AdminSite(name="fridge")
+fridge.register(Execution, FridgeAdmin)
+old_fridge = admin.AdminSite(name="old_fridge")
+old_fridge.register(Execution, OldFridgeAdmin)
+urlpatterns += [path("fridge/", fridge.urls), path("old-fridge/", old_fridge.urls)]
+NATIVE = django.VERSION >= (6, 1)
+if NATIVE:
+    cold.locations = [admin.ActionLocation.CHANGE_FORM]
+
+
+@pytest.mark.skipif(NATIVE, reason="Django has actions on the page since 6.1")
+def test_the_page_has_buttons_of_its_own(chef):
+    """Before Django has actions on the page, each button posts to the verb's URL."""
+    execution = make(Status.QUEUED)
+
+    page = page_of(chef, execution)
+
+    assert f'formaction="{url("cancel", execution.pk)}"' in page
+    assert "Cancel 1 execution?" in pressed(chef, url("change", execution.pk), "cancel").text
+
+
+@pytest.mark.skipif(not NATIVE, reason="Django has actions on the page since 6.1")
+def test_the_buttons_are_the_actions_of_the_page(chef):
+    """Where Django has actions on the page, those that make sense are the buttons, all of them."""
+    execution = make(Status.QUEUED)
+    at = url("change", execution.pk, site="fridge")
+
+    page = chef.get(at).text
+    question = pressed(chef, at, "cancel")
+    cooled = pressed(chef, at, "cold")
+
+    assert "formaction" not in page
+    assert "ewf-verb-stop" not in page
+    assert "Cancel 1 execution?" in question.text
+    assert f'action="{url("cancel", execution.pk, site="fridge")}"' in question.text
+    assert at == cooled.url
+    execution.refresh_from_db()
+    assert ("cold", Status.QUEUED) == (execution.user_key, execution.status)
+
+
+@pytest.mark.skipif(not NATIVE, reason="Django has actions on the page since 6.1")
+@pytest.mark.parametrize("selected", [[], ["another"], ["both"]])
+def test_an_action_of_the_page_is_about_its_own_execution(chef, selected):
+    """What is posted to one page does nothing to another execution."""
+    execution, other = make(Status.QUEUED), make(Status.QUEUED)
+    keys = {"another": [other.pk], "both": [execution.pk, other.pk]}
+    form = {"CHANGE_FORM-action": "cancel", "confirmed": "yes"}
+    form["_selected_action"] = [key for name in selected for key in keys[name]]
+
+    answer = chef.post(url("change", execution.pk), form)
+
+    assert 400 == answer.status_code
+    assert 0 == ExecutionEvent.objects.count()
+
+
+@pytest.mark.filterwarnings("ignore:Overriding get_actions")
+def test_an_admin_that_knows_no_actions_of_the_page_keeps_its_buttons(chef):
+    """A subclass written for Django 5.2 loses nothing on 6.1."""
+    execution = make(Status.QUEUED)
+    at = url("change", execution.pk, site="old_fridge")
+
+    assert "Cancel 1 execution?" in pressed(chef, at, "cancel").text

@@ -6,15 +6,16 @@ from html.parser import HTMLParser
 
 import django
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import User
 from django.urls import path, reverse
 
-from embedworkflow_django.models import Execution, Status
+from embedworkflow_django.models import Execution, Job, Status
 
 from .bakery.models import Cake
 from .test_admin_hosts import site, url
 
-urlpatterns = [path("kitchen/", site.urls)]
+urlpatterns = [path("kitchen/", site.urls), path("admin/", admin.site.urls)]
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 
 DATA_BLOCKS = {"application/json"}
@@ -57,6 +58,7 @@ def pages(client):
         template={"nodes": [{"id": "a"}], "edges": []},
     )
     unconfirmed = Execution.objects.create(workflow="x", status=Status.UNCONFIRMED, due_at=None)
+    job = Job.objects.create(verb="cancel", newest=failed.pk, by="boss", total=3)
 
     def of(execution, page):
         return reverse(f"kitchen:embedworkflow_execution_{page}", args=[execution.pk])
@@ -68,6 +70,8 @@ def pages(client):
         "run again": client.post(of(failed, "run_again")),
         "resolve": client.post(of(unconfirmed, "resolve")),
         "overview": client.get(reverse("kitchen:embedworkflow_execution_overview")),
+        "jobs": client.get(reverse("admin:embedworkflow_job_changelist")),
+        "job": client.get(reverse("admin:embedworkflow_job_change", args=[job.pk])),
         "object": client.get(url(cake)),
         "run": client.get(url(cake, "run_workflow")),
     }

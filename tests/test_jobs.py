@@ -12,10 +12,9 @@ from django.db import connections
 from django.urls import reverse
 
 from embedworkflow_django import jobs, selection, services
-from embedworkflow_django.admin import actions
-from embedworkflow_django.admin import jobs as pages
+from embedworkflow_django.admin import actions, frozen, presentation
 from embedworkflow_django.exceptions import InvalidTransition
-from embedworkflow_django.keys import uuid7
+from embedworkflow_django.keys import time_of, uuid7
 from embedworkflow_django.models import Execution, ExecutionEvent, Job, Status
 
 from . import programs
@@ -348,13 +347,18 @@ def press(client, rows, verb="cancel", query="?status=queued", **more):
     return client.post(reverse(LIST) + query, form)
 
 
+def shown(client, rows, **more):
+    """Return what the confirmation of all that match carries on."""
+    page = press(client, rows, **more).text
+    return {"frozen": re.search(r'name="frozen" value="([^"]+)"', page)[1], "confirmed": "yes"}
+
+
 def test_all_that_match_become_a_job(many, admin_client, river):
     """The frozen filter is shown; once it is confirmed, a job does it, and its page says so."""
-    shown = press(admin_client, many)
-    assert "All 4 executions that match" in shown.text
-    newest = re.search(r'name="newest" value="([^"]+)"', shown.text)[1]
+    assert "All 4 executions that match" in press(admin_client, many).text
+    form = shown(admin_client, many)
     late = river.execute()
-    answer = press(admin_client, many, newest=newest, confirmed="yes")
+    answer = press(admin_client, many, **form)
 
     job = Job.objects.get()
     assert reverse("admin:embedworkflow_job_change", args=[job.pk]) == answer.url
@@ -362,7 +366,8 @@ def test_all_that_match_become_a_job(many, admin_client, river):
     assert "Started for all that match" in LogEntry.objects.get().change_message
     page = admin_client.get(answer.url).text
     assert "Cancel this job" in page
-    assert "Status: queued" in page
+    assert "<dt>Status</dt><dd>queued</dd>" in page
+    assert f"<dt>Created until</dt><dd>{presentation.timestamp(time_of(many[-1].pk))}</dd>" in page
     work("default")
     assert {Status.CANCELED} == {river.row(row).status for row in many}
     assert Status.CANCELED != river.row(late).status
@@ -373,25 +378,45 @@ def test_all_that_match_become_a_job(many, admin_client, river):
 
 
 def test_what_was_confirmed_stays_a_job(many, admin_client, river):
-    """Also when few match by now: what has come since is not touched."""
-    newest = many[-1].pk
+    """Also when few match by now, or none: what has come since is not touched."""
+    form = shown(admin_client, many)
     river.rows().filter(pk__in=[row.pk for row in many[1:]]).update(status=Status.FAILED)
     late = river.execute()
-    press(admin_client, many, newest=newest, confirmed="yes")
+    press(admin_client, many, **form)
     work("default")
 
     assert 1 == Job.objects.get().done_count
     assert Status.CANCELED == river.row(many[0]).status
     assert Status.QUEUED == river.row(late).status
     river.rows().filter(pk=late.pk).delete()
-    press(admin_client, many, newest=newest, confirmed="yes")
+    press(admin_client, many, **form)
     assert 2 == Job.objects.count()
+
+
+def test_what_is_confirmed_is_what_was_shown(many, admin_client):
+    """A day that has passed between the question and the answer does not change it."""
+    query = "?status=queued&created=today"
+    today = shown(admin_client, many, query=query)
+    filters = frozen.frozen({"status": "queued", "created": "today"})
+    press(admin_client, many, query="?status=queued&created=yesterday", **today)
+
+    assert filters == Job.objects.get().filters
+
+
+@pytest.mark.parametrize("token", ["", "nonsense", "verb"])
+def test_what_was_not_shown_is_asked_for(many, admin_client, token):
+    """No job is started by a form that no confirmation has made, or that of another verb."""
+    form = shown(admin_client, many, verb="stop") if token == "verb" else {"frozen": token}
+    answer = press(admin_client, many, **form | {"confirmed": "yes"})
+
+    assert "All 4 executions that match" in answer.text
+    assert 0 == Job.objects.count()
 
 
 def test_a_filter_that_no_job_knows_makes_none():
     """It would be about other executions than the list shows."""
-    assert pages.can_freeze({"status": "queued", "p": "2"})
-    assert not pages.can_freeze({"status": "queued", "user": "u1"})
+    assert frozen.can_freeze({"status": "queued", "p": "2"})
+    assert not frozen.can_freeze({"status": "queued", "user": "u1"})
 
 
 def test_whoever_may_not_see_jobs_stays_on_the_list(many, client):
@@ -400,7 +425,7 @@ def test_whoever_may_not_see_jobs_stays_on_the_list(many, client):
     codenames = ["view_execution", "cancel_execution"]
     user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
     client.force_login(user)
-    answer = press(client, many, newest="nonsense", confirmed="yes")
+    answer = press(client, many, **shown(client, many))
 
     assert reverse(LIST) in answer.url
     assert "bob" == Job.objects.get().by
@@ -408,7 +433,7 @@ def test_whoever_may_not_see_jobs_stays_on_the_list(many, client):
 
 def test_an_open_job_can_be_canceled_once(many, admin_client):
     """With a log entry; a second time says that it has ended."""
-    press(admin_client, many, confirmed="yes")
+    press(admin_client, many, **shown(admin_client, many))
     url = reverse("admin:embedworkflow_job_cancel", args=[Job.objects.get().pk])
     assert 405 == admin_client.get(url).status_code
     assert "It ends before" in admin_client.post(url, follow=True).text
@@ -426,7 +451,7 @@ def test_what_was_left_out_is_on_the_page_escaped(many, admin_client):
         verb="polish",
         newest=uuid7(),
         by="ann",
-        filters={"statuses": [], "since": "0", "before": "1", "q": "<b>"},
+        filters={"statuses": [], "since": str(uuid7()), "before": str(uuid7()), "q": "<b>"},
         outcomes=[{"reason": "<script>alert(1)</script>"}],
     )
     page = admin_client.get(reverse("admin:embedworkflow_job_change", args=[job.pk])).text
@@ -449,10 +474,11 @@ def test_what_was_left_out_is_on_the_page_escaped(many, admin_client):
 )
 def test_a_filter_is_frozen_without_words_that_move(query, expected):
     """Today is a range of ids; what is no filter is left out."""
-    frozen = pages.frozen(query)
+    filters = frozen.frozen(query)
 
-    assert expected == frozen.keys()
-    assert len(list(pages.described(frozen))) == max(1, len(frozen))
+    assert expected == filters.keys()
+    # The newest execution is a bound, too.
+    assert len(list(frozen.described(filters, uuid7()))) == max(1, len(filters)) + 1
 
 
 def test_a_frozen_filter_means_the_same_rows(river):
@@ -467,11 +493,11 @@ def test_a_frozen_filter_means_the_same_rows(river):
 
 def test_periods_are_cut_out_of_each_other():
     """The later beginning and the earlier end count."""
-    week, today = pages.frozen({"created": "week"}), pages.frozen({"view": "failed_today"})
-    both = pages.frozen({"created": "week", "view": "failed_today"})
+    week, today = frozen.frozen({"created": "week"}), frozen.frozen({"view": "failed_today"})
+    both = frozen.frozen({"created": "week", "view": "failed_today"})
 
     assert today["since"] == both["since"] > week["since"]
-    assert [] == pages.frozen({"view": "attention", "status": "failed"})["statuses"]
+    assert [] == frozen.frozen({"view": "attention", "status": "failed"})["statuses"]
 
 
 def test_services_still_say_no(river):

@@ -10,6 +10,8 @@ subclass. Put ``ExecutionAdminMixin`` in front of whatever ``ModelAdmin`` your t
         def has_view_permission(self, request, obj=None):
             return super().has_view_permission(request, obj) and ...
 
+``JobAdmin`` and ``JobAdminMixin`` do the same for jobs: what is done for all that match a filter.
+
 To show executions on the pages of your own models, and to run workflows from there, put
 ``WorkflowsAdminMixin`` in front of their ``ModelAdmin``.
 """
@@ -18,5 +20,12 @@ from __future__ import annotations
 
 from .executions import ExecutionAdmin, ExecutionAdminMixin
 from .hosts import WorkflowsAdminMixin
+from .jobs import JobAdmin, JobAdminMixin
 
-__all__ = ["ExecutionAdmin", "ExecutionAdminMixin", "WorkflowsAdminMixin"]
+__all__ = [
+    "ExecutionAdmin",
+    "ExecutionAdminMixin",
+    "JobAdmin",
+    "JobAdminMixin",
+    "WorkflowsAdminMixin",
+]

@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from inspect import signature
 from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.utils import unquote
+from django.contrib.admin.utils import model_format_dict, unquote
 from django.core.exceptions import PermissionDenied
 from django.db import router, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.urls import NoReverseMatch, URLPattern, path
+from django.urls import URLPattern
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from .. import conf, redaction, selection
-from .. import jobs as bulk
+from .. import conf, jobs, redaction, selection
 from ..exceptions import EmbedWorkflowError, InvalidExecution
-from ..models import Execution
-from . import jobs, lists, presentation, quick, sources, verbs
+from ..models import Execution, Job
+from . import frozen, lists, presentation, quick, sources, verbs
 from .forms import DataForm, ResolveForm
-from .shell import ShellMixin
+from .shell import ShellMixin, page_on
 from .verbs import VERBS, Verb
 
 # The most that one request does; a form may not have more fields than about twice as many.
@@ -37,26 +36,54 @@ MAX_REPORTED = 10
 # How many of all that match are shown before they are confirmed.
 SAMPLE = 20
 CONFIRMED = "confirmed"
+# The filter of all that match, as it was shown.
+SIGNED = "frozen"
 Refusals = list[tuple[str, str]]
 
 
-def _action(verb: Verb) -> Callable[..., HttpResponse | None]:
+# Where Django has actions on the page of an object: since 6.1.
+_ON_PAGE = getattr(getattr(admin, "ActionLocation", None), "CHANGE_FORM", None)
+_Act = Callable[..., HttpResponse | None]
+
+
+def _action(verb: Verb, label: Any, act: _Act) -> _Act:
+    act.__name__ = verb.name
+    return admin.action(description=label, permissions=[verb.name])(act)
+
+
+def _list_action(verb: Verb) -> _Act:
     def act(
         model_admin: VerbsMixin, request: HttpRequest, queryset: QuerySet[Execution]
     ) -> HttpResponse | None:
         return model_admin.act_on_selected(request, verb, queryset)
 
-    act.__name__ = verb.name
-    decorate = admin.action(description=verb.label_plural, permissions=[verb.name])
-    return decorate(act)
+    return _action(verb, verb.label_plural, act)
+
+
+def _page_action(verb: Verb) -> _Act:
+    def act(
+        model_admin: VerbsMixin, request: HttpRequest, _queryset: QuerySet[Execution]
+    ) -> HttpResponse:
+        return model_admin.verb_view(request, request.POST[ACTION_CHECKBOX_NAME], verb.name)
+
+    action = _action(verb, verb.label, act)
+    vars(action)["locations"] = [_ON_PAGE]
+    return action
 
 
 class VerbsMixin(ShellMixin):
     """Each verb with a right of its own, asked for again wherever it is carried out."""
 
-    actions = tuple(_action(verb) for verb in VERBS.values())
+    actions = (
+        *(_list_action(verb) for verb in VERBS.values()),
+        *(_page_action(verb) for verb in VERBS.values() if _ON_PAGE),
+    )
 
     # Rights
+
+    def may_see_data(self, request: HttpRequest, obj: Execution | None = None) -> bool:
+        """Return whether secret values are shown to the viewer."""
+        return request.user.has_perm(f"{self.opts.app_label}.view_execution_data")
 
     def has_refresh_permission(self, request: HttpRequest, obj: Execution | None = None) -> bool:
         """Return whether executions, or this one, may be refreshed."""
@@ -101,15 +128,16 @@ class VerbsMixin(ShellMixin):
         rows = list(queryset.order_by("-pk").defer(*lists.HEAVY)[: MAX_SELECTED + 1])
         many = len(rows) > MAX_SELECTED
         # What was confirmed for a job stays one, also if fewer match by now.
-        if (many or _newest(request)) and self._may_be_a_job(request, verb):
-            return self._act_on_all(request, verb, rows)
+        confirmed = frozen.Selection.of(request.POST.get(SIGNED, ""), verb)
+        if (many or confirmed) and self._may_be_a_job(request, verb):
+            return self._act_on_all(request, verb, confirmed, rows)
         if many:
             self._tell_limit(request, MAX_SELECTED)
         elif verb is verbs.RESOLVE:
             if len(rows) == 1:
                 return self.resolve_page(request, rows[0], ResolveForm())
             self._tell_limit(request, 1)
-        elif verb.question and CONFIRMED not in request.POST:
+        elif CONFIRMED not in request.POST:
             return self.confirmation(request, verb, rows, action_url="")
         else:
             self._report(request, verb, *self.perform(request, verb, [row.pk for row in rows]))
@@ -135,43 +163,46 @@ class VerbsMixin(ShellMixin):
         return rooms <= {"django", __name__.partition(".")[0]}
 
     def _may_be_a_job(self, request: HttpRequest, verb: Verb) -> bool:
-        asked = verb.name in bulk.VERBS and request.POST.get("select_across") == "1"
-        return asked and self.acts_on_all(verb) and jobs.can_freeze(request.GET.dict())
+        asked = verb.name in jobs.VERBS and request.POST.get("select_across") == "1"
+        return asked and self.acts_on_all(verb) and frozen.can_freeze(request.GET.dict())
 
     def _act_on_all(
-        self, request: HttpRequest, verb: Verb, rows: list[Execution]
+        self,
+        request: HttpRequest,
+        verb: Verb,
+        confirmed: frozen.Selection | None,
+        rows: list[Execution],
     ) -> HttpResponse | None:
-        filters = jobs.frozen(request.GET.dict())
         using = router.db_for_write(Execution)
-        newest = min([row.pk for row in rows[:1]] + list(filter(None, [_newest(request)])))
-        matching = selection.matching(Execution.objects.using(using), filters)
-        count = matching.filter(pk__lte=newest).values("pk")[: lists.MAX_COUNT + 1].count()
-        if CONFIRMED not in request.POST:
-            return self._confirm_all(request, verb, rows, filters, count)
+        chosen = confirmed or frozen.Selection(
+            filters=frozen.frozen(request.GET.dict()), newest=rows[0].pk
+        )
+        matching = selection.matching(Execution.objects.using(using), chosen.filters)
+        affected = matching.filter(pk__lte=chosen.newest)
+        count = affected.values("pk")[: lists.MAX_COUNT + 1].count()
+        if confirmed is None:
+            return self._confirm_all(request, verb, chosen, rows, count)
         with transaction.atomic(using=using):
-            job = bulk.start(
+            job = jobs.start(
                 verb.name,
-                filters,
-                newest=newest,
+                chosen.filters,
+                newest=chosen.newest,
                 user=request.user,
                 using=using,
                 total=count if count <= lists.MAX_COUNT else None,
             )
-            what: Any = job
-            self.log_addition(request, what, _("Started for all that match"))
+            self.log_addition(request, job, _("Started for all that match"))
         text = _("It is done in the background, execution by execution; its page shows how far.")
         self.message_user(request, text, messages.SUCCESS)
-        if request.user.has_perm(f"{self.opts.app_label}.view_job"):
-            with suppress(NoReverseMatch):
-                return HttpResponseRedirect(jobs.page_of(job, self.admin_site.name))
-        return None
+        page = page_on(self.admin_site, request, Job, job.pk)
+        return HttpResponseRedirect(page) if page else None
 
     def _confirm_all(
         self,
         request: HttpRequest,
         verb: Verb,
+        chosen: frozen.Selection,
         rows: list[Execution],
-        filters: dict[str, Any],
         count: int,
     ) -> HttpResponse:
         links = sources.SourceLinks(self.admin_site, request)
@@ -181,8 +212,8 @@ class VerbsMixin(ShellMixin):
             "verb": verb,
             "rows": [_affected(verb, row, links) for row in shown],
             "noted": any(verb.obstacle(row) for row in shown),
-            "frozen": list(jobs.described(filters)),
-            "newest": rows[0].pk,
+            "frozen": list(frozen.described(chosen.filters, chosen.newest)),
+            "signed": chosen.signed(verb),
             "count": quick.capped(count, lists.MAX_COUNT),
             "action_url": "",
             "back_url": request.get_full_path(),
@@ -202,12 +233,11 @@ class VerbsMixin(ShellMixin):
 
     def get_urls(self) -> list[URLPattern]:
         """Return the admin's URLs, and one for each verb."""
-        own: list[URLPattern] = [
-            path(
+        own = [
+            self.own_url(
                 f"<path:object_id>/{verb.name.replace('_', '-')}/",
-                self.admin_site.admin_view(self.verb_view),
-                {"verb": verb.name},
-                name=f"{self.opts.app_label}_{self.opts.model_name}_{verb.name}",
+                partial(self.verb_view, verb=verb.name),
+                verb.name,
             )
             for verb in VERBS.values()
         ]
@@ -217,13 +247,28 @@ class VerbsMixin(ShellMixin):
         """Return where a button posts to; the list's filters go along."""
         return self.url_of(request, verb.name, execution.pk)
 
-    def buttons(self, request: HttpRequest, execution: Execution) -> list[dict[str, Any]]:
-        """Return the verbs that make sense for an execution and that the viewer may use."""
-        return [
-            {"label": verb.label, "url": self.verb_url(request, verb, execution), "name": verb.name}
-            for verb in VERBS.values()
-            if not verb.obstacle(execution) and self.may(request, verb, execution)
-        ]
+    def buttons(self, request: HttpRequest, execution: Execution) -> Iterator[dict[str, Any]]:
+        """Yield the verbs that make sense for an execution and that the viewer may use.
+
+        Where Django has actions on the page, they are those, and a project's own stand beside
+        them; a button then has no URL, and posts its name to the page.
+        """
+        if "action_location" in signature(self.get_actions).parameters:
+            ask: Callable[..., dict[str, Any]] = self.get_actions
+            on_page = ask(request, action_location=_ON_PAGE)
+            names = model_format_dict(self.opts)
+            given = {name: ("", each.description % names) for name, each in on_page.items()}
+        else:
+            given = {
+                verb.name: (self.verb_url(request, verb, execution), verb.label)
+                for verb in VERBS.values()
+            }
+        for name, (url, label) in given.items():
+            verb = VERBS.get(name)
+            if verb is None or not (
+                verb.obstacle(execution) or not self.may(request, verb, execution)
+            ):
+                yield {"label": label, "url": url, "name": name}
 
     def verb_view(self, request: HttpRequest, object_id: str, verb: str) -> HttpResponse:
         """Carry out a verb for one execution: the right first, then the confirmation.
@@ -238,7 +283,7 @@ class VerbsMixin(ShellMixin):
             raise PermissionDenied
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        execution = self.get_object(request, unquote(object_id))
+        execution: Execution | None = self.get_object(request, unquote(object_id))
         if execution is None:
             return self.not_found(request, object_id)
         if not self.may(request, chosen, execution):
@@ -247,7 +292,7 @@ class VerbsMixin(ShellMixin):
             return self._resolve(request, execution)
         if chosen is verbs.RUN_AGAIN:
             return self._run_again(request, execution)
-        if chosen.question and CONFIRMED not in request.POST:
+        if CONFIRMED not in request.POST:
             url = self.verb_url(request, chosen, execution)
             return self.confirmation(request, chosen, [execution], action_url=url)
         return self._perform_one(request, chosen, execution)
@@ -336,7 +381,7 @@ class VerbsMixin(ShellMixin):
         # Who did it is known for certain, or it was not done.
         with transaction.atomic(using=router.db_for_write(Execution, instance=execution)):
             result = verb.call(execution, request.user.get_username(), **arguments)
-            what = str(verb.label).rstrip("…")
+            what = verb.title
             if result.pk != execution.pk:
                 what = _("%(verb)s, as %(id)s") % {"verb": what, "id": result.pk}
             self.log_change(request, execution, what)
@@ -416,14 +461,6 @@ class VerbsMixin(ShellMixin):
         if action_url:
             return self.url_of(request, "change", rows[0].pk)
         return request.get_full_path()
-
-
-def _newest(request: HttpRequest) -> uuid.UUID | None:
-    """Return the newest execution that the confirmation has shown; whatever came later is not."""
-    try:
-        return uuid.UUID(request.POST.get("newest", ""))
-    except ValueError:
-        return None
 
 
 def _affected(verb: Verb, row: Execution, links: sources.SourceLinks) -> dict[str, Any]:

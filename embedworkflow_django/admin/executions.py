@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
@@ -22,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import conf, selection
 from ..models import Execution, Status
-from . import alerts, lists, live, overview, presentation, sources
+from . import alerts, lists, live, overview, presentation, questions, quick, sources
 from .filters import (
     AccountFilter,
     CreatedFilter,
@@ -52,6 +50,9 @@ class ExecutionAdminMixin(overview.OverviewMixin, live.LiveListMixin, PageMixin)
     some of them.
     """
 
+    templates = "execution"
+    heavy = lists.HEAVY
+    live_display = ("status_badge", "progress_bar", "tries", "duration")
     list_display = (
         "status_badge",
         "workflow",
@@ -77,25 +78,7 @@ class ExecutionAdminMixin(overview.OverviewMixin, live.LiveListMixin, PageMixin)
     show_full_result_count = False
     sortable_by = ()
 
-    @property
-    def media(self) -> forms.Media:
-        """The style sheet that all the pages share."""
-        own = forms.Media(css={"all": ("embedworkflow_django/admin.css",)})
-        return super().media + own
-
     # Rights
-
-    def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
-        """Return ``False``: executions come from the project's code."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return ``False``: executions change by verbs."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return ``False``: "manage.py embedworkflow_prune" deletes old executions."""
-        return False
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return whether the list, or this execution's page, may be seen."""
@@ -121,8 +104,8 @@ class ExecutionAdminMixin(overview.OverviewMixin, live.LiveListMixin, PageMixin)
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Return the list, under what is wrong at large; a script keeps its rows up to date."""
-        answer = super().changelist_view(
+        """Return the list, under what is wrong at large."""
+        return super().changelist_view(
             request,
             {
                 "refused_accounts": self._alerts(request),
@@ -131,14 +114,27 @@ class ExecutionAdminMixin(overview.OverviewMixin, live.LiveListMixin, PageMixin)
                 **(extra_context or {}),
             },
         )
-        context = answer.context_data if isinstance(answer, TemplateResponse) else None
-        if context and "cl" in context:
-            context["media"] += forms.Media(js=[live.SCRIPT])
-        return answer
 
     def _alerts(self, request: HttpRequest) -> dict[str, str]:
         shown = request.method == "GET" and self.has_view_permission(request)
         return alerts.refused_accounts() if shown else {}
+
+    def moves(self, obj: Execution) -> bool:
+        """Return whether a row changes by itself."""
+        return not obj.is_final and obj.due_at is not None
+
+    def said(self, obj: Execution) -> str:
+        """Return what is said when a row's status has changed."""
+        about = {"workflow": obj.workflow, "word": obj.get_status_display()}
+        if source := sources.title(obj):
+            return gettext("%(workflow)s for %(source)s: %(word)s") % {**about, "source": source}
+        return gettext("%(workflow)s: %(word)s") % about
+
+    def live_numbers(self, visible: QuerySet[Execution]) -> dict[str, Any]:
+        """Return each quick view's name, number, and whether it is empty."""
+        counts = questions.counts(quick.querysets(visible), lists.MAX_COUNT)
+        views = quick.shown(counts, lists.MAX_COUNT)
+        return {"numbers": [(view.name, view.number, view.is_empty) for view in views]}
 
     @admin.display(description=_("status"))
     def status_badge(self, execution: Execution) -> SafeString:

@@ -52,24 +52,22 @@ _PARTS = (
 
 def badge(status: str) -> SafeString:
     """Return a status as icon, word and shape; a word that is not ours looks like ``unknown``."""
-    return _badge(status, get_language())
+    return mark(status, str(Status(status).label) if status in _ICONS else status)
 
 
-# A list has a hundred of them, and few that differ but for the language.
+def mark(status: str, word: str) -> SafeString:
+    """Return a word as icon and shape of a status; of ``unknown`` for one that is not ours."""
+    return _badge(status if status in _ICONS else Status.UNKNOWN, word)
+
+
+# A list has a hundred of them, and few that differ.
 @functools.lru_cache(maxsize=512)
-def _badge(status: str, _language: str | None) -> SafeString:
-    if status not in _ICONS:
-        return mark(Status.UNKNOWN, status)
-    return mark(Status(status), str(Status(status).label))
-
-
-def mark(look: Status, word: str) -> SafeString:
-    """Return a word with the icon and the shape of a status."""
+def _badge(status: str, word: str) -> SafeString:
     return format_html(
         '<span class="ewf-badge ewf-{}"><svg class="ewf-icon" viewBox="0 0 16 16" width="14"'
         ' height="14" aria-hidden="true" focusable="false"><path d="{}"/></svg>{}</span>',
-        look,
-        _ICONS[look],
+        status,
+        _ICONS[status],
         word,
     )
 

@@ -2,28 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
+from django import forms
 from django.contrib import admin
 from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
+from django.db import models
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import reverse
-
-from ..models import Execution
+from django.urls import URLPattern, path, reverse
 
 if TYPE_CHECKING:
-    _ModelAdmin = admin.ModelAdmin[Execution]
+    _ModelAdmin = admin.ModelAdmin[Any]
 else:
     _ModelAdmin = object
 
 
 class ShellMixin(_ModelAdmin):
-    """Pages and URLs that stay on their own admin site and keep the list's filters."""
+    """Pages that stay on their own admin site and keep the list's filters.
 
-    def may_see_data(self, request: HttpRequest, obj: Execution | None = None) -> bool:
-        """Return whether secret values are shown to the viewer."""
-        return request.user.has_perm(f"{self.opts.app_label}.view_execution_data")
+    Nobody adds, edits or deletes anything there: what is shown changes by verbs.
+    """
+
+    # Large columns that no list shows; they never change alone.
+    heavy: tuple[str, ...] = ()
+    # Where the templates are, below "admin/embedworkflow".
+    templates: str
+
+    @property
+    def media(self) -> forms.Media:
+        """The style sheet that all the pages share."""
+        return super().media + forms.Media(css={"all": ("embedworkflow_django/admin.css",)})
+
+    def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
+        """Return ``False``."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return ``False``."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return ``False``."""
+        return False
 
     def page(self, request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
         """Return one of our templates inside the admin's frame.
@@ -41,8 +63,26 @@ class ShellMixin(_ModelAdmin):
             "has_view_permission": True,
             "original": context["title"],
         }
-        path = f"admin/embedworkflow/execution/{template}"
-        return TemplateResponse(request, path, {**frame, **context})
+        return TemplateResponse(request, self.template(template), {**frame, **context})
+
+    def template(self, name: str) -> str:
+        """Return the path of one of our templates.
+
+        Args:
+            name: Its file name.
+        """
+        return f"admin/embedworkflow/{self.templates}/{name}"
+
+    def own_url(self, route: str, view: Callable[..., HttpResponse], page: str) -> URLPattern:
+        """Return a URL beside those that the admin has, for whoever may enter its site.
+
+        Args:
+            route: Below the list's URL.
+            view: What answers there; it asks for the rights itself.
+            page: The name by which ``url_of`` knows it.
+        """
+        name = f"{self.opts.app_label}_{self.opts.model_name}_{page}"
+        return path(route, self.admin_site.admin_view(view), name=name)
 
     def url_of(self, request: HttpRequest, page: str, *args: Any) -> str:
         """Return the URL of one of the admin's pages; the list's filters go along.
@@ -66,3 +106,22 @@ class ShellMixin(_ModelAdmin):
             request, self.opts, object_id
         )
         return answer
+
+
+def page_on(
+    site: admin.AdminSite, request: HttpRequest, model: type[models.Model], key: Any
+) -> str:
+    """Return the URL of an object's page on an admin site; empty if there is none for the viewer.
+
+    Args:
+        site: The site.
+        request: Whose user wants to see it.
+        model: Of what the object is.
+        key: The object's primary key.
+    """
+    if not site.is_registered(model):
+        return ""
+    if not site.get_model_admin(model).has_view_permission(request):
+        return ""
+    name = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
+    return reverse(name, args=[key], current_app=site.name)

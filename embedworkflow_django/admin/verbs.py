@@ -23,7 +23,7 @@ class Verb:
         name: Its right is ``embedworkflow.<name>_execution``.
         label: What its button says.
         label_plural: What it is called in the list's menu.
-        question: The confirmation's heading, for a ``count``; empty if it needs no confirmation.
+        question: The confirmation's heading, for a ``count``.
         explanation: What it does, for the confirmation.
         done: What is reported afterwards, for a ``count``.
         call: Does it for a person and returns the execution that came of it.
@@ -34,11 +34,16 @@ class Verb:
     name: str
     label: Any
     label_plural: Any
-    question: Any = ""
-    explanation: Any = ""
+    question: Any
+    explanation: Any
     done: Any
     call: Callable[..., Execution]
     obstacle: Callable[[Execution], Any]
+
+    @property
+    def title(self) -> str:
+        """What it is called where nothing is asked."""
+        return str(self.label).rstrip("…")
 
     @property
     def permission(self) -> str:
@@ -108,8 +113,15 @@ def _resolve(execution: Execution, by: str, *, remote_id: str = "") -> Execution
 
 REFRESH = Verb(
     name="refresh",
-    label=_("Refresh"),
-    label_plural=_("Refresh selected executions"),
+    label=_("Refresh…"),
+    label_plural=_("Refresh selected executions…"),
+    question=ngettext_lazy(
+        "Refresh %(count)d execution?", "Refresh %(count)d executions?", "count"
+    ),
+    explanation=_(
+        "A queued one is delivered as soon as a worker is free instead of at its next attempt; of "
+        "one that was delivered, the API is asked how it stands."
+    ),
     done=ngettext_lazy(
         "%(count)d execution is due now; the next free worker attends to it.",
         "%(count)d executions are due now; the next free worker attends to them.",

@@ -179,12 +179,10 @@ def cancel_all_that_match(walk: Walk) -> None:
     walk.press("Yes, I’m sure")
     job = walk.page.locator("#content")
     expect(job).to_contain_text(NEWSLETTER)
-    for _ in range(PATIENCE):
-        if f"{BACKLOG} done" in job.inner_text():
-            break
-        walk.page.wait_for_timeout(1000)
-        walk.page.reload()
+    walk.page.evaluate("window.isSame = true")
     expect(job).to_contain_text(f"{BACKLOG} done")
+    expect(walk.page.locator("progress")).to_have_attribute("value", str(BACKLOG))
+    assert walk.page.evaluate("window.isSame"), "the job's page was loaded again"
     walk.go(f"{LIST}?workflow={NEWSLETTER}&status=canceled")
     expect(walk.page.locator(".paginator")).to_contain_text(f"{BACKLOG} executions")
 
@@ -206,13 +204,13 @@ def walk_by_keyboard(walk: Walk) -> None:
     tab_to(walk.page, walk.row(FULFILMENT).first.get_by_role("link", name=FULFILMENT))
     walk.page.keyboard.press("Enter")
     expect(walk.page.locator(".ewf-execution")).to_be_visible()
-    tab_to(walk.page, walk.page.get_by_role("button", name="Refresh"))
+    tab_to(walk.page, walk.page.get_by_role("button", name="Refresh…"))
+    walk.page.keyboard.press("Enter")
+    tab_to(walk.page, walk.page.get_by_role("button", name="Yes, I’m sure"))
     walk.page.keyboard.press("Enter")
     expect(walk.page.locator(".messagelist")).to_contain_text("1 execution is due now")
 
 
-# Seconds that a job may take.
-PATIENCE = 60
 MOST_TABS = 80
 SHOWN = "(element) => element.getBoundingClientRect().width > 1"
 LOOK = """

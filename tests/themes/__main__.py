@@ -38,7 +38,7 @@ def pages() -> Iterator[tuple[str, Any, str]]:
     from django.urls import reverse
     from shop.demo import goods
 
-    from embedworkflow_django.models import Execution, Status
+    from embedworkflow_django.models import Execution, Job, Status
 
     goods.fill_shelf()
     order = next(goods.orders())
@@ -54,7 +54,10 @@ def pages() -> Iterator[tuple[str, Any, str]]:
         return client.post(page, data, follow=True)
 
     listed = url("changelist")
-    yield "jobs", client.get(reverse("admin:embedworkflow_job_changelist")), "content"
+    job = Job.objects.create(verb="cancel", newest=execution.pk, by="boss", total=3)
+    yield "jobs", client.get(reverse("admin:embedworkflow_job_changelist")), "data-ewf-moves"
+    yield "job", client.get(admin_url(job, "change")), 'class="ewf-job"'
+    yield "job canceled", client.post(admin_url(job, "cancel"), follow=True), "It ends before"
     yield "list", client.get(listed), 'id="ewf-list"'
     yield "quick view", client.get(f"{listed}?view=queued"), 'aria-current="page"'
     yield "overview", client.get(url("overview")), 'class="ewf-overview"'

@@ -8,15 +8,20 @@ from shop.admin import OrderAdmin
 from shop.models import Order
 from unfold.admin import ModelAdmin
 
-from embedworkflow_django.admin import ExecutionAdminMixin
-from embedworkflow_django.models import Execution
+from embedworkflow_django.admin import ExecutionAdminMixin, JobAdminMixin
+from embedworkflow_django.models import Execution, Job
 
-admin.site.unregister([Execution, Order])
+admin.site.unregister([Execution, Job, Order])
 
 
 @admin.register(Execution)
 class UnfoldExecutionAdmin(ExecutionAdminMixin, ModelAdmin):
     """Executions, as docs/admin.md has it."""
+
+
+@admin.register(Job)
+class UnfoldJobAdmin(JobAdminMixin, ModelAdmin):
+    """Jobs."""
 
 
 @admin.register(Order)

@@ -4,7 +4,7 @@
 document.addEventListener("DOMContentLoaded", () => {
     "use strict";
 
-    const page = document.querySelector(".ewf-execution, .ewf-overview");
+    const page = document.querySelector(".ewf-execution, .ewf-job, .ewf-overview");
     if (!page) {
         return;
     }
