@@ -18,12 +18,6 @@ SENTENCE = (
     "Resident memory of a process with one worker that runs all the while, after each batch of "
     "deliveries; the slope is fitted to the second half, when all caches are full."
 )
-PAGE_KIB = 4
-
-
-def resident() -> int:
-    """Return this process's resident memory in KiB."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_KIB
 
 
 def main() -> None:
@@ -61,7 +55,7 @@ def main() -> None:
                 while Execution.objects.queued().exists():
                     waiting.wait(0.05)
                 delivered.append(done)
-                memory.append(resident())
+                memory.append(workplace.resident())
                 ExecutionEvent.objects.all().delete()
                 Execution.objects.all().delete()
             worker.stop()

@@ -17,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SECRET_KEY = "sk_test_of_the_benchmarks"
 WORKFLOW = "benchmark"
+PAGE_KIB = 4
 
 
 def parser(sentence: str, **defaults: int) -> argparse.ArgumentParser:
@@ -85,6 +86,11 @@ def _wait_for(url: str) -> None:
             return
         time.sleep(0.05)
     raise SystemExit(f"The sandbox does not answer at {url}.")
+
+
+def resident() -> int:
+    """Return this process's resident memory in KiB, on Linux."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_KIB
 
 
 def timed(function: Callable[[], object]) -> float:
