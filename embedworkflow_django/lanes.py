@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Collection
 from queue import SimpleQueue
 
 from . import conf
 from .outbox import Claimed
 
 #: How much is claimed ahead of the threads, in seconds of work at the present pace.
-AHEAD = 0.3
+AHEAD = 0.5
 LARGEST_BATCH = 500
 
 
@@ -114,11 +115,12 @@ class Lane:
         missing = 1 - self._budget.left(rate)
         return missing / rate if missing > 0 else None
 
-    def measure(self, ended: int, seconds: float) -> None:
-        """Take note of the present pace.
+    def measure(self, took: Collection[float]) -> None:
+        """Take note of the pace at which its threads work, while they have work.
 
         Args:
-            ended: How many calls have ended.
-            seconds: Within which time.
+            took: How many seconds each of the last calls has taken, at least one.
         """
-        self._pace = (self._pace + ended / seconds) / 2
+        # No faster than a thousandth of a second each, for what fails at once says little.
+        pace = self._concurrency * len(took) / max(sum(took), len(took) / 1000)
+        self._pace = (self._pace + pace) / 2

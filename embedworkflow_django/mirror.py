@@ -47,6 +47,7 @@ STATUSES = {
     "deleted": Status.DELETED,
 }
 _LARGEST_INTEGER = 2**31 - 1
+_LENGTHS = {field.name: getattr(field, "max_length", None) for field in Execution._meta.fields}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,11 +157,11 @@ def observed(execution: Execution, remote: RemoteExecution) -> dict[str, Any]:
         "remote_id": remote.id,
         "remote_status": _text(remote.status, "remote_status"),
         "remote_created_at": _local(remote.created_at_utc),
-        "raw": storable({k: v for k, v in remote.raw.items() if k not in _COLUMNS}),
+        "raw": _document({k: v for k, v in remote.raw.items() if k not in _COLUMNS}) or {},
         **{name: _text(getattr(remote, name), name) for name in _TEXTS},
         **{name: _count(getattr(remote, name)) for name in COUNTERS},
         # An answer without stats and template says nothing of them.
-        **{name: storable(getattr(remote, name)) or None for name in _DOCUMENTS},
+        **{name: _document(getattr(remote, name)) for name in _DOCUMENTS},
     }
     if not execution.is_final:
         # Without a word from the API, what it has confirmed runs.
@@ -196,8 +197,11 @@ def counters(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(value: str, column: str) -> str:
-    length = Execution._meta.get_field(column).max_length  # type: ignore[union-attr]
-    return _clean_text(value)[:length]
+    return _clean_text(value)[: _LENGTHS[column]]
+
+
+def _document(value: dict[str, Any]) -> Any:
+    return storable(value) if value else None
 
 
 def _count(value: int | None) -> int | None:

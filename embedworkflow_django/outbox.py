@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from django.db import connections, models, router, transaction
@@ -39,6 +40,8 @@ ASKED = (
 )
 #: Rows in one statement.
 BATCH = 1000
+#: What every database takes as it is, but for JSON.
+_AS_IT_IS = (str, int)
 Values = Mapping[str, Any]
 
 
@@ -54,12 +57,15 @@ class Claimed:
         execution: The row as it was claimed.
         using: The database that it lives in.
         first_send: Whether no delivery may have been received before this claim.
-        expires: When the lease ends, on this process's monotonic clock, in seconds.
+        begin_by: When it is too late for its call to begin, which takes half a lease at the most;
+            on this process's monotonic clock, in seconds.
+        expires: When the lease ends, on the same clock.
     """
 
     execution: Execution
     using: str
     first_send: bool
+    begin_by: float
     expires: float
 
 
@@ -119,14 +125,22 @@ def insert(rows: Sequence[Execution], *, using: str, ignore_conflicts: bool = Fa
 
 def _parameters(row: Execution, connection: BaseDatabaseWrapper) -> Iterator[Any]:
     for field in _asked_fields():
-        value = getattr(row, field.attname)
-        # Most are strings, which every database takes as they are.
-        yield value if type(value) is str else field.get_db_prep_save(value, connection)
+        yield _stored(field, getattr(row, field.attname), connection)
 
 
 @lru_cache(maxsize=1)
 def _asked_fields() -> list[Any]:
     return [field for field in Execution._meta.concrete_fields if field.name in ASKED]
+
+
+def _stored(field: Any, value: Any, connection: BaseDatabaseWrapper) -> Any:
+    """Return a value as the driver takes it."""
+    if type(value) in _AS_IT_IS and not isinstance(field, models.JSONField):
+        return value
+    if type(value) is datetime and value.tzinfo is not None:
+        # What the field would ask further has been seen to.
+        return connection.ops.adapt_datetimefield_value(value)
+    return field.get_db_prep_save(value, connection)
 
 
 def by_key(rows: Sequence[Execution], *, using: str) -> list[Execution]:
@@ -266,7 +280,7 @@ def claim(
         account: The only account whose rows are taken.
         ids: The only rows that are taken.
     """
-    expires = time.monotonic() + lease.total_seconds()
+    began, seconds = time.monotonic(), lease.total_seconds()
     difference = ahead(using)
     now, due_before = now + difference, due_before and due_before + difference
     due = Execution.objects.using(using).filter(due_at__lte=min(now, due_before or now))
@@ -301,7 +315,8 @@ def claim(
             execution=row,
             using=using,
             first_send=row.status == Status.QUEUED and row.sent_at == now,
-            expires=expires,
+            begin_by=began + seconds / 2,
+            expires=began + seconds,
         )
         for row in rows
     ]
@@ -328,9 +343,9 @@ def settle(
     Returns:
         The ids of the rows that were still ours.
     """
-    pending, events = _in_its_time(using, values), list(events)
+    pending, events, difference = _in_its_time(using, values), list(events), ahead(using)
     for event in events:
-        event.at += ahead(using)
+        event.at += difference
     while pending:
         try:
             with transaction.atomic(using=using):
@@ -379,12 +394,14 @@ def _write(using: str, token: str, values: Mapping[uuid.UUID, Values]) -> int:
             fields: list[Any] = [Execution._meta.pk, *columns]
             for start in range(0, len(rows), BATCH):
                 batch = rows[start : start + BATCH]
-                parameters = [
-                    field.get_db_prep_save(value, connection)
+                table = [
+                    [
+                        _stored(field, value, connection)
+                        for field, value in zip(fields, (pk, *map(new.get, names)), strict=True)
+                    ]
                     for pk, new in batch
-                    for field, value in zip(fields, (pk, *(new[n] for n in names)), strict=True)
                 ]
-                sql = _UPDATES[connection.vendor](connection, fields, len(batch))
+                sql, parameters = _UPDATES[connection.vendor](connection, fields, table)
                 cursor.execute(sql, [*parameters, token])
                 written += cursor.rowcount
     return written
@@ -395,29 +412,36 @@ def _names(connection: BaseDatabaseWrapper, fields: Sequence[Any]) -> tuple[str,
     return quote(Execution._meta.db_table), [quote(field.column) for field in fields]
 
 
-def _update_postgresql(connection: BaseDatabaseWrapper, fields: Sequence[Any], count: int) -> str:
+def _update_postgresql(
+    connection: BaseDatabaseWrapper, fields: Sequence[Any], rows: Sequence[Sequence[Any]]
+) -> tuple[str, Iterable[Any]]:
     table, (key, *columns) = _names(connection, fields)
     # Without its length: a cast to varchar(20) would cut what the column would refuse.
     types = [field.db_type(connection).split("(")[0] for field in fields]
-    row = f"({', '.join(f'%s::{kind}' for kind in types)})"
+    # A parameter for each column, and not for each value: the driver takes each of them apart.
     return (
         f"UPDATE {table} SET {', '.join(f'{c} = v.{c}' for c in columns)} "  # noqa: S608
-        f"FROM (VALUES {', '.join([row] * count)}) AS v ({', '.join([key, *columns])}) "
+        f"FROM unnest({', '.join(f'%s::{kind}[]' for kind in types)}) "
+        f"AS v ({', '.join([key, *columns])}) "
         f"WHERE {table}.{key} = v.{key} AND {table}.claim = %s"
-    )
+    ), map(list, zip(*rows, strict=True))
 
 
-def _update_sqlite(connection: BaseDatabaseWrapper, fields: Sequence[Any], count: int) -> str:
+def _update_sqlite(
+    connection: BaseDatabaseWrapper, fields: Sequence[Any], rows: Sequence[Sequence[Any]]
+) -> tuple[str, Iterable[Any]]:
     table, (key, *columns) = _names(connection, fields)
     row = f"({', '.join(['%s'] * len(fields))})"
     new = ", ".join(f"{c} = v.column{n}" for n, c in enumerate(columns, start=2))
     return (
-        f"UPDATE {table} SET {new} FROM (VALUES {', '.join([row] * count)}) AS v "  # noqa: S608
+        f"UPDATE {table} SET {new} FROM (VALUES {', '.join([row] * len(rows))}) AS v "  # noqa: S608
         f"WHERE {table}.{key} = v.column1 AND {table}.claim = %s"
-    )
+    ), chain.from_iterable(rows)
 
 
-def _update_mysql(connection: BaseDatabaseWrapper, fields: Sequence[Any], count: int) -> str:
+def _update_mysql(
+    connection: BaseDatabaseWrapper, fields: Sequence[Any], rows: Sequence[Sequence[Any]]
+) -> tuple[str, Iterable[Any]]:
     table, (key, *columns) = _names(connection, fields)
     # Compared as what the column is: a string of another collation could not be compared at all.
     native = connection.features.has_native_uuid_field
@@ -425,10 +449,10 @@ def _update_mysql(connection: BaseDatabaseWrapper, fields: Sequence[Any], count:
     first = f"SELECT {pk} AS {key}, {', '.join(f'%s AS {c}' for c in columns)}"
     others = f" UNION ALL SELECT {pk}, {', '.join(['%s'] * len(columns))}"
     return (
-        f"UPDATE {table} JOIN ({first}{others * (count - 1)}) AS v "  # noqa: S608
+        f"UPDATE {table} JOIN ({first}{others * (len(rows) - 1)}) AS v "  # noqa: S608
         f"ON {table}.{key} = v.{key} "
         f"SET {', '.join(f'{table}.{c} = v.{c}' for c in columns)} WHERE {table}.claim = %s"
-    )
+    ), chain.from_iterable(rows)
 
 
 _UPDATES = {

@@ -62,11 +62,12 @@ chores: list[Callable[[str], bool]] = []
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """A call, or an announcement, that has ended."""
+    """A call, or an announcement, that has ended; of a call, how many seconds it took."""
 
     claimed: Claimed
     change: Change
     error: Exception | None = None
+    seconds: float = 0.0
 
 
 class Worker:
@@ -117,7 +118,7 @@ class Worker:
         self._stopping = threading.Event()
         self._abandoned = threading.Event()
         self._leaves_at: float | None = None
-        self._measured = self._renewed = time.monotonic()
+        self._renewed = time.monotonic()
 
     # What others call
 
@@ -349,15 +350,19 @@ class Worker:
             self._inbox.put(self._call(claimed))
 
     def _call(self, claimed: Claimed) -> _Ended:
+        began = time.monotonic()
+        change, error = self._outcome(claimed, late=began > claimed.begin_by)
+        return _Ended(claimed, change, error, time.monotonic() - began)
+
+    def _outcome(self, claimed: Claimed, *, late: bool) -> tuple[Change, Exception | None]:
         row = claimed.execution
-        if self._stopping.is_set() or self._pauses.holds(row.account) or _too_late(claimed):
-            return _Ended(claimed, delivery.not_sent(claimed, timezone.now()), _NotBegun())
+        if late or self._stopping.is_set() or self._pauses.holds(row.account):
+            return delivery.not_sent(claimed, timezone.now()), _NotBegun()
         room = delivery if row.status == Status.QUEUED else sync
         try:
-            return _Ended(claimed, *room.act(claimed))
+            outcome: tuple[Change, Exception | None] = room.act(claimed)
         except conf.ConfigurationError as error:
-            change = delivery.not_sent(claimed, timezone.now(), reason=str(error))
-            return _Ended(claimed, change, error)
+            return delivery.not_sent(claimed, timezone.now(), reason=str(error)), error
         except Exception as error:
             logger.exception(
                 "Execution %s could not be worked on.",
@@ -365,7 +370,8 @@ class Worker:
                 extra={"event_name": "execution_broken", **row.log_fields},
             )
             broken = InvalidAnswer(f"{type(error).__name__}: {error}")
-            return _Ended(claimed, room.judge(claimed, broken, timezone.now()), broken)
+            return room.judge(claimed, broken, timezone.now()), broken
+        return outcome
 
     # Recording
 
@@ -413,15 +419,17 @@ class Worker:
 
     @property
     def _nothing_follows(self) -> bool:
-        ahead = conf.settings.on_lost_answer != "hold"
-        return not ahead or len(self._heard) >= len(self._in_hand) + len(self._announcing)
+        if len(self._heard) >= len(self._in_hand) + len(self._announcing):
+            return True
+        return conf.settings.on_lost_answer == "hold"
 
     def _record(self) -> None:
-        now = time.monotonic()
-        heard = Counter(ended.claimed.execution.account for ended in self._heard)
-        for account, lane in self._lanes.items():
-            lane.measure(heard[account], max(now - self._measured, 0.01))
-        self._measured = now
+        took: dict[str, list[float]] = defaultdict(list)
+        for ended in self._heard:
+            if not isinstance(ended.error, _NotBegun):
+                took[ended.claimed.execution.account].append(ended.seconds)
+        for account, seconds in took.items():
+            self._lane(account).measure(seconds)
         by_database: dict[str, list[_Ended]] = defaultdict(list)
         for ended in self._heard:
             by_database[ended.claimed.using].append(ended)
@@ -506,20 +514,22 @@ class Worker:
         change.apply()
         self.counts[change.outcome] += 1
         self._pulse.note(claimed.using, change, timezone.now())
-        row = change.execution
-        logger.log(
-            logging.DEBUG if change.outcome == "unchanged" else logging.INFO,
-            "Execution %s of workflow %s: %s.",
-            row.pk,
-            row.workflow,
-            change.outcome,
-            extra={
-                "event_name": "execution_recorded",
-                **row.log_fields,
-                "outcome": change.outcome,
-                "status": change.after,
-            },
-        )
+        level = logging.DEBUG if change.outcome == "unchanged" else logging.INFO
+        if logger.isEnabledFor(level):
+            row = change.execution
+            logger.log(
+                level,
+                "Execution %s of workflow %s: %s.",
+                row.pk,
+                row.workflow,
+                change.outcome,
+                extra={
+                    "event_name": "execution_recorded",
+                    **row.log_fields,
+                    "outcome": change.outcome,
+                    "status": change.after,
+                },
+            )
         if mirror.listening(change):
             self._announce(claimed, change)
 
@@ -665,11 +675,6 @@ class _NotBegun(Exception):  # noqa: N818 - says that nothing was learnt about a
 
 def _key(claimed: Claimed) -> _Key:
     return claimed.using, claimed.execution.pk
-
-
-def _too_late(claimed: Claimed) -> bool:
-    # A call must be over before its lease is, and takes half of one at the most.
-    return time.monotonic() > claimed.expires - conf.settings.lease.total_seconds() / 2
 
 
 def _start(target: Callable[[], None], role: str) -> threading.Thread | None:

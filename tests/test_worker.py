@@ -173,7 +173,7 @@ def test_stop_finishes_what_is_in_flight_and_gives_back_the_rest(river):
     with river.running(concurrency=1) as worker:
         assert fault.met.wait(10)
         # A pace at which more is claimed ahead than one thread can begin.
-        worker._lane("default").measure(200, 1.0)
+        worker._lane("default").measure([0.005])
         others = [river.execute() for _ in range(5)]
         worker.wake()
         wait_until(lambda: river.rows().exclude(claim="").count() == 6)
@@ -418,7 +418,7 @@ def test_hold_claims_nothing_ahead(river):
     fault = river.sandbox.faults.add("slow", seconds=5, until=threading.Event())
     services.execute_many([{"workflow": "bake"}] * 10)
     with river.running(concurrency=2) as worker:
-        worker._lane("default").measure(2000, 1.0)
+        worker._lane("default").measure([0.001])
         assert fault.met.wait(10)
         wait_until(lambda: len(river.executed) > 5)
         assert river.rows().exclude(claim="").count() <= 2
@@ -446,7 +446,7 @@ def test_what_came_too_late_to_the_front_is_not_sent(river):
     river.sandbox.faults.add("latency", seconds=0.7)
     first, second = river.execute(), river.execute()
     worker = Worker(aliases=["default"], concurrency=1)
-    worker._lane("default").measure(200, 1.0)
+    worker._lane("default").measure([0.005])
     worker.run_until_idle()
 
     assert {Status.RUNNING} == {river.row(first).status, river.row(second).status}

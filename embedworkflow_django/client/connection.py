@@ -129,7 +129,9 @@ _OUR_POOLS: dict[type[HTTPConnectionPool], type[HTTPConnectionPool]] = {
 
 
 class TimedAdapter(HTTPAdapter):
-    """requests' own adapter over the connections of this module; it never retries."""
+    """requests' own adapter over the connections of this module, for one host; it never retries."""
+
+    _pool: Any = None
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Create the pools of direct connections."""
@@ -141,6 +143,12 @@ class TimedAdapter(HTTPAdapter):
         manager: ProxyManager = super().proxy_manager_for(*args, **kwargs)
         _use_our_pools(manager)
         return manager
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the pool of the one host, which requests would look for at each call."""
+        if self._pool is None:
+            self._pool = super().get_connection_with_tls_context(*args, **kwargs)
+        return self._pool
 
     def cert_verify(self, *args: Any, **kwargs: Any) -> None:
         """Look for the certificates to trust.
