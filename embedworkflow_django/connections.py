@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from django.core.signals import setting_changed
@@ -51,6 +52,26 @@ def _make(account: conf.Account) -> Client:
         )
     except ValueError as error:
         raise conf.ConfigurationError(f"Account {account.alias!r}: {error}") from None
+
+
+@contextmanager
+def hurried(alias: str, seconds: float) -> Iterator[Client]:
+    """Have a client of an account that gives up early, for somebody who sits and waits.
+
+    Args:
+        alias: The account's name in the settings.
+        seconds: What a call may take at the most, if the settings do not say less.
+
+    Raises:
+        ConfigurationError: The account is unknown, or its settings make no sense.
+    """
+    account = conf.account(alias)
+    connect, read = (min(seconds / 2, each) for each in account.timeout)
+    made = _make(replace(account, timeout=(connect, read)))
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 def drop() -> None:

@@ -72,6 +72,7 @@ def pages(client):
         "overview": client.get(reverse("kitchen:embedworkflow_execution_overview")),
         "jobs": client.get(reverse("admin:embedworkflow_job_changelist")),
         "job": client.get(reverse("admin:embedworkflow_job_change", args=[job.pk])),
+        "triggers": client.get(reverse("kitchen:embedworkflow_execution_triggers")),
         "object": client.get(url(cake)),
         "run": client.get(url(cake, "run_workflow")),
     }

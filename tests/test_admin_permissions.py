@@ -31,6 +31,9 @@ STAFF = {
     **{f"{verb}-alone": (f"{verb}_execution",) for verb in VERBS},
     "execute": ("view_execution", "execute_execution"),
     "overview": ("view_overview",),
+    "triggers": ("view_triggers",),
+    "probe": ("view_triggers", "probe_workflow"),
+    "probe-alone": ("probe_workflow",),
     "jobs": ("view_job",),
     "jobs-cancel": ("view_job", "cancel_job"),
     "odd": ("add_execution", "change_execution", "delete_execution"),
@@ -274,6 +277,8 @@ NEEDED = {
     "embedworkflow_execution_live_rows": ("get", {"view_execution"}),
     "embedworkflow_execution_overview": ("get", {"view_overview"}),
     "embedworkflow_execution_overview_live": ("get", {"view_overview"}),
+    "embedworkflow_execution_triggers": ("get", {"view_triggers"}),
+    "embedworkflow_execution_probe": ("post", {"view_triggers", "probe_workflow"}),
     "embedworkflow_execution_add": ("get", None),
     "embedworkflow_execution_delete": ("get", None),
     **{
@@ -289,6 +294,8 @@ NEEDED = {
     "embedworkflow_job_live_rows": ("get", {"view_job"}),
     "embedworkflow_job_cancel": ("post", {"view_job", "cancel_job"}),
 }
+#: What answers by leading elsewhere.
+AT_ONCE = {"embedworkflow_execution_probe", "embedworkflow_job_cancel"}
 
 
 def key_for(name):
@@ -324,5 +331,5 @@ def test_the_walk(visit, visitor):
 
         answer = getattr(client, method)(reverse(f"admin:{name}", args=args))
 
-        at_once = allowed and name == "embedworkflow_job_cancel"
+        at_once = allowed and name in AT_ONCE
         assert (302 if at_once else expected(visitor, allowed=allowed)) == answer.status_code, name

@@ -25,6 +25,7 @@ FLOORS = [
     {"engines"},
     {"services", "figures"},
     {"triggers", "jobs"},
+    {"probes"},
     {"admin", "rest", "management", "testing", "checks"},
     # Django and pytest come in here: one registers the checks, the other offers the fixtures.
     {"apps", "pytest_plugin"},

@@ -29,6 +29,7 @@ from .filters import (
     TriggerFilter,
     WorkflowFilter,
 )
+from .trigger_map import TriggerMapMixin
 from .views import PageMixin
 
 _FILTERS = (
@@ -41,13 +42,13 @@ _FILTERS = (
 )
 
 
-class ExecutionAdminMixin(overview.OverviewMixin, live.LiveListMixin, PageMixin):
+class ExecutionAdminMixin(TriggerMapMixin, overview.OverviewMixin, live.LiveListMixin, PageMixin):
     """All that the admin of executions is, for any base class that a theme asks for.
 
-    Rights: ``view_execution`` for list and page, ``view_execution_data`` to see secret values,
-    ``view_overview`` for the overview, and one for each verb. Override
-    ``has_…_permission(request, obj)`` to decide object by object, and ``get_queryset`` to show only
-    some of them.
+    Rights: ``view_execution`` for list and page, ``view_execution_data`` to see secret values, one
+    for each verb; ``view_overview`` for the overview, and ``view_triggers`` and ``probe_workflow``
+    for the trigger map. Override ``has_…_permission(request, obj)`` to decide object by object, and
+    ``get_queryset`` to show only some of them.
     """
 
     templates = "execution"

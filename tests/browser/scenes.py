@@ -27,6 +27,13 @@ def overview(walk: Walk) -> None:
     expect(walk.page.locator(".ewf-tiles")).to_be_visible()
 
 
+def trigger_map(walk: Walk) -> None:
+    """Show the triggers, one of whose workflows the API was asked about."""
+    walk.go(f"{LIST}triggers/")
+    walk.page.get_by_role("button", name="Ask the API about the workflow").first.click()
+    expect(walk.page.locator(".messagelist")).to_be_visible()
+
+
 def _of(status: str) -> Callable[[Walk], None]:
     def show(walk: Walk) -> None:
         walk.go(f"{LIST}?status={status}")
@@ -96,6 +103,7 @@ SCENES: dict[str, Callable[[Walk], None]] = {
     "list": executions,
     "attention": attention,
     "overview": overview,
+    "triggers": trigger_map,
     "execution": _of("failed"),
     "running": _of("running"),
     "completed": _of("completed"),

@@ -61,6 +61,7 @@ def pages() -> Iterator[tuple[str, Any, str]]:
     yield "list", client.get(listed), 'id="ewf-list"'
     yield "quick view", client.get(f"{listed}?view=queued"), 'aria-current="page"'
     yield "overview", client.get(url("overview")), 'class="ewf-overview"'
+    yield "trigger map", client.get(url("triggers")), 'class="ewf-map"'
     yield "page", client.get(url("change", execution.pk)), 'class="ewf-execution"'
     yield "history", client.get(url("history", execution.pk)), "content"
     cancel = url("cancel", execution.pk)

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
-from ... import conf, connections, triggers
+from ... import conf, connections, probes, triggers
 from ...exceptions import APIError
 
 
@@ -110,29 +110,20 @@ def _key(alias: str) -> Finding:
 
 
 def _workflow(trigger: triggers.Trigger) -> Finding:
-    verdict, detail = "skipped", "depends on the instance"
-    if not callable(trigger.workflow):
-        verdict, detail = _asked(trigger, trigger.workflow)
+    verdict, words = probes.probe(trigger)
+    said = {
+        probes.Verdict.ON: ("ok", words),
+        probes.Verdict.OFF: ("FAILED", f"the workflow is off ({trigger.defined_at})"),
+        probes.Verdict.FAILED: ("FAILED", f"{words} ({trigger.defined_at})"),
+        probes.Verdict.OPEN: ("skipped", "depends on the instance"),
+    }
     return Finding(
         account=trigger.account,
         subject=trigger.name,
         workflow=_title(trigger),
-        verdict=verdict,
-        detail=detail,
+        verdict=said[verdict][0],
+        detail=said[verdict][1],
     )
-
-
-def _asked(trigger: triggers.Trigger, workflow: str) -> tuple[str, str]:
-    user_key = trigger.user_key if isinstance(trigger.user_key, str) else None
-    try:
-        found = connections.client(trigger.account).retrieve_workflow(
-            workflow, id_type=trigger.id_type, user_key=user_key
-        )
-    except (APIError, ValueError) as error:
-        return "FAILED", f"{error} ({trigger.defined_at})"
-    if found.on is False:
-        return "FAILED", f"the workflow is off ({trigger.defined_at})"
-    return "ok", str(found.name or "")
 
 
 def _title(trigger: triggers.Trigger) -> str:
