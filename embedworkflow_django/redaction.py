@@ -35,21 +35,62 @@ def restore(value: Any, original: Any) -> Any:
         original: What it was a copy of.
 
     Raises:
-        InvalidExecution: A secret is hidden where there was none.
+        InvalidExecution: A secret is hidden where there was none, or in a list whose entries were
+            added, removed or moved, so that it could be another's; the message names the path. Or
+            the copy is nested too deeply to be looked through.
     """
+    try:
+        return _restore(value, original, redact(original), "data")
+    except RecursionError:
+        raise _refused("data", _("it is nested too deeply.")) from None
+
+
+def _restore(value: Any, original: Any, shown: Any, path: str) -> Any:
     if value == REDACTED:
         if original is _NOTHING:
-            raise InvalidExecution(
-                _("%s stands for a hidden value, but there was none in this place.") % REDACTED
-            )
+            why = _("%(hidden)s stands for a hidden value, but there was none in this place.")
+            raise _refused(path, why)
         return original
     if isinstance(value, dict):
         before = original if isinstance(original, dict) else {}
-        return {key: restore(item, before.get(key, _NOTHING)) for key, item in value.items()}
+        # What is hidden as a whole has no parts.
+        seen = shown if isinstance(shown, dict) else {}
+        return {
+            key: _restore(item, before.get(key, _NOTHING), seen.get(key), f"{path}[{key!r}]")
+            for key, item in value.items()
+        }
     if isinstance(value, list):
-        olds = chain(original if isinstance(original, list) else [], repeat(_NOTHING))
-        return [restore(item, old) for item, old in zip(value, olds, strict=False)]
+        olds: list[Any] = original if isinstance(original, list) else []
+        if olds and _is_rearranged(value, shown):
+            why = _(
+                "entries were added, removed or moved, so that nobody can tell whose the hidden "
+                "values are. Keep their number and order, or type the values instead of %(hidden)s."
+            )
+            raise _refused(path, why)
+        views = shown if isinstance(shown, list) else []
+        items = zip(value, chain(olds, repeat(_NOTHING)), chain(views, repeat(None)), strict=False)
+        return [_restore(*each, f"{path}[{n}]") for n, each in enumerate(items)]
     return value
+
+
+def _is_rearranged(value: list[Any], shown: Any) -> bool:
+    """Return whether a hidden value in a list may stand for another one than at its position."""
+    hiding = [n for n, item in enumerate(value) if _hides(item)] if _hides(shown) else []
+    if not isinstance(shown, list) or len(value) != len(shown):
+        return bool(hiding)
+    return any(value[n] != shown[n] and value[n] in shown for n in hiding)
+
+
+def _hides(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_hides, value.values()))
+    if isinstance(value, list):
+        return any(map(_hides, value))
+    return bool(value == REDACTED)
+
+
+def _refused(path: str, why: str) -> InvalidExecution:
+    return InvalidExecution(f"{path}: {why % {'hidden': REDACTED}}")
 
 
 def _redact(value: Any, patterns: list[str]) -> Any:

@@ -22,6 +22,7 @@ from embedworkflow_django import admin as our_admin
 from embedworkflow_django import triggers
 from embedworkflow_django.admin import actions, alerts, lists, outlook, pages, presentation
 from embedworkflow_django.models import Execution, ExecutionEvent, Status
+from embedworkflow_django.redaction import REDACTED
 
 from .bakery.models import Cake, Recipe
 
@@ -919,6 +920,32 @@ def test_data_that_makes_no_sense_comes_back(chef, typed, said):
 
     assert said in answer.text
     assert "Edit the data" in answer.text
+    assert 1 == Execution.objects.count()
+
+
+@pytest.mark.parametrize("depth", [40, 400, 700, 850, 950, 990, 5000])
+def test_data_of_any_depth_comes_back(chef, depth):
+    """Too deep for us or for the interpreter, it is refused, and nothing is run."""
+    row = make(execution_data={"cake": "plain"})
+    answer = edit(chef, row, '{"a": ' + "[" * depth + "]" * depth + "}")
+
+    assert 200 == answer.status_code
+    assert answer.context["data_form"].errors
+    assert 1 == Execution.objects.count()
+
+
+def test_a_rearranged_list_of_hidden_values_comes_back_as_it_was_typed(client):
+    """What belongs to whom is not guessed: the error names the list, and nothing typed is lost."""
+    user = User.objects.create_user("bob", is_staff=True)
+    codenames = ["view_execution", "run_again_execution"]
+    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    client.force_login(user)
+    row = make(execution_data={"keys": [{"token": "a"}, {"token": "b"}]})
+    answer = edit(client, row, f'{{"keys": [{{"token": "{REDACTED}"}}], "note": "mine"}}')
+
+    (error,) = answer.context["data_form"].errors["execution_data"]
+    assert error.startswith("data['keys']: entries were added, removed or moved")
+    assert "&quot;note&quot;: &quot;mine&quot;" in answer.text
     assert 1 == Execution.objects.count()
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from embedworkflow_django.redaction import REDACTED, redact
+from embedworkflow_django.exceptions import InvalidExecution
+from embedworkflow_django.redaction import REDACTED, redact, restore
 
 
 @pytest.mark.parametrize("value", [None, True, 0, 1.5, "password", "", [], {}])
@@ -50,3 +51,92 @@ def test_the_patterns_are_a_setting(settings):
     assert redact({"iban": 1, "password": 2}) == {"iban": REDACTED, "password": 2}
     settings.EMBEDWORKFLOW = {"REDACT": []}
     assert redact({"iban": 1, "password": 2}) == {"iban": 1, "password": 2}
+
+
+SHOPS = {
+    "shops": [
+        {"name": "north", "token": "n-1", "open": True},
+        {"name": "south", "token": "s-1", "open": True},
+        {"name": "west"},
+    ]
+}
+
+
+def edited(change):
+    """Return what has become of a copy of the shops that hides their tokens."""
+    copy = redact(SHOPS)
+    change(copy["shops"])
+    return copy
+
+
+def test_what_was_hidden_comes_back_where_it_was():
+    """In each entry, also one that was edited otherwise, and where none was left as it was."""
+    assert SHOPS == restore(redact(SHOPS), SHOPS)
+    back = restore(edited(lambda shops: shops[1].update(name="east", open=False)), SHOPS)
+    assert {"name": "east", "token": "s-1", "open": False} == back["shops"][1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda shops: shops.pop(0),
+        lambda shops: shops.append({"name": "east"}),
+        lambda shops: shops.insert(0, {"name": "east", "token": "e-1"}),
+        lambda shops: shops.reverse(),
+        lambda shops: shops.__setitem__(0, shops[1]),
+    ],
+    ids=["removed", "appended", "inserted", "moved", "copied"],
+)
+def test_a_list_that_was_rearranged_gives_nothing_back(change):
+    """Nobody can tell whose each hidden value is; the error says where and what to do."""
+    with pytest.raises(InvalidExecution) as refused:
+        restore(edited(change), SHOPS)
+
+    assert str(refused.value).startswith("data['shops']: entries were added, removed or moved")
+    assert "Keep their number and order, or type the values" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda shops: shops.clear(),
+        lambda shops: shops.__setitem__(slice(None), [{"name": "east", "token": "e-1"}]),
+        lambda shops: [shop.update(token="new") for shop in shops[::-1]] and shops.pop(),
+        lambda shops: shops.__setitem__(2, {"name": "east"}),
+    ],
+    ids=["emptied", "replaced", "typed out", "edited"],
+)
+def test_a_list_in_which_nothing_is_ambiguous_is_taken_as_it_is(change):
+    """Without hidden values to give back, or with each entry in its place, all may change."""
+    typed = edited(change)
+
+    assert [shop.get("name") for shop in typed["shops"]] == [
+        shop.get("name") for shop in restore(typed, SHOPS)["shops"]
+    ]
+    assert REDACTED not in str(restore(typed, SHOPS))
+
+
+def test_parts_of_what_was_hidden_as_a_whole_are_nobodys():
+    """Nobody who saw it as one can say which of it he means; the whole comes back."""
+    data = {"tokens": ["a", "b"]}
+    with pytest.raises(InvalidExecution, match=r"data\['tokens'\]: entries were added"):
+        restore({"tokens": [REDACTED, REDACTED]}, data)
+    assert data == restore({"tokens": REDACTED}, data)
+    assert {"tokens": ["c"]} == restore({"tokens": ["c"]}, data)
+
+
+@pytest.mark.parametrize(
+    ("typed", "path"),
+    [
+        ({"pin": REDACTED}, "data['pin']"),
+        ({"shops": {"a": REDACTED}}, "data['shops']['a']"),
+        ({"new": [{"b": [REDACTED]}]}, "data['new'][0]['b'][0]"),
+    ],
+)
+def test_a_hidden_value_in_a_new_place_is_refused(typed, path):
+    """The error names the place."""
+    with pytest.raises(InvalidExecution) as refused:
+        restore(typed, SHOPS)
+
+    assert str(refused.value).startswith(f"{path}: ")
+    assert "stands for a hidden value" in str(refused.value)
