@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
-import os
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -23,8 +19,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.benchmarks import admin_chart, workplace
+from tests.benchmarks import admin_chart, environments, workplace
 from tests.benchmarks.admin_peers import PEERS
+from tests.benchmarks.environments import Peer
 from tests.benchmarks.filling import Dialect, fill
 
 SENTENCE = (
@@ -37,9 +34,6 @@ RARE = 1000
 LIVE = 2000
 EVENTS = 20
 NODES = 20
-HERE = Path(__file__).resolve().parent
-# What tests/databases.py asks for.
-DRIVERS = ("psycopg[binary]", "PyMySQL", "pytest")
 
 
 def executions(dialect: Dialect, rows: int) -> dict[str, str]:
@@ -199,51 +193,20 @@ def places(model: Any, rows: int) -> dict[str, tuple[str, str | None]]:
     }
 
 
-class Peer:
-    """Another package's admin, in a process of its own."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-        self.statements = self._read()
-
-    def seconds(self, what: str) -> float:
-        """Return how long one of its pages takes."""
-        assert self._process.stdin is not None
-        print(what, file=self._process.stdin, flush=True)
-        return self._read()
-
-    def _read(self) -> Any:
-        assert self._process.stdout is not None
-        return json.loads(self._process.stdout.readline())
-
-
-def environment(folder: Path, *packages: str) -> str:
-    """Make a virtual environment with packages, and return its Python."""
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    python = str(folder / "bin" / "python")
-    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
-    subprocess.run(command, check=True, stdout=sys.stderr)
-    return python
-
-
 @contextlib.contextmanager
-def peers(kind: str, rows: int) -> Iterator[dict[str, Peer]]:
+def peers(options: Any) -> Iterator[dict[str, Peer]]:
     """Yield each peer over as many rows, on the same kind of database and the same Django."""
     import django
 
-    own = {**os.environ, "PYTHONPATH": ""}
-    own.pop("EMBEDWORKFLOW_TEST_RUN", None)  # Its database is not ours.
     with contextlib.ExitStack() as stack:
-        root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        root = stack.enter_context(environments.folder(options.environments))
         found = {}
         for name in PEERS:
-            python = environment(root / name, name, f"Django=={django.__version__}", *DRIVERS)
-            command = [python, str(HERE / "admin_peers.py"), name, kind, str(rows)]
-            process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=own
-            )
-            stack.enter_context(process)  # Which closes its input: it says good-bye.
-            found[name] = Peer(process)
+            needs = (f"Django=={django.__version__}", *environments.DRIVERS)
+            python = environments.environment(root / name, name, *needs)
+            program = str(environments.HERE / "admin_peers.py")
+            asked = (name, options.database, str(options.rows))
+            found[name] = environments.start(stack, python, program, *asked)
         yield found
 
 
@@ -312,7 +275,7 @@ def main() -> None:
     """Measure, print, and draw."""
     parser = workplace.parser(SENTENCE, rows=100_000, rounds=7)
     parser.add_argument("--peers", action="store_true", help=f"also {', '.join(PEERS)}")
-    parser.add_argument("--chart", metavar="FILE", help="draw the bars into a picture")
+    environments.add_options(parser)
     options = parser.parse_args()
     with contextlib.ExitStack() as stack:
         stack.enter_context(workplace.database(options.database))
@@ -327,8 +290,7 @@ def main() -> None:
         dialect = Dialect(connection.vendor, options.rows)
         fill(connection, Execution, options.rows, executions(dialect, options.rows))
         fill(connection, ExecutionEvent, options.rows, events(dialect))
-        asked = options.peers
-        others = stack.enter_context(peers(options.database, options.rows)) if asked else {}
+        others = stack.enter_context(peers(options)) if options.peers else {}
         print(f"Filled in {time.perf_counter() - began:.0f} s.", file=sys.stderr)
         table = list(every_row(options, others))
     names = dict.fromkeys(name for line in table for name in line)

@@ -1,108 +1,178 @@
-"""How fast a backlog of queued executions is delivered to the sandbox, against a bare loop.
+"""How fast a backlog is delivered, against bare requests and against other packages.
 
-Run it alone: ``python tests/benchmarks/delivery.py --database postgresql``.
+Run it alone: ``python tests/benchmarks/delivery.py --database postgresql --peers --delay 50``.
 """
 
 from __future__ import annotations
 
+import contextlib
+import statistics
+import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from threading import local
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.benchmarks import workplace
+from tests.benchmarks import bars, environments, processor, workplace
+from tests.benchmarks.contenders import CONTENDERS, OURS
 
 SENTENCE = (
-    "Delivering queued executions to the sandbox with one worker, against a thread pool of "
-    "requests sessions that POSTs the same bodies and records nothing; interleaved rounds."
+    "Calls a second that arrive at the remote, which is a process of its own, from the first tenth "
+    "of a backlog to its end; workers have been started and are warm by then. They take turns; "
+    "ratios are those of a round. The floor is the fastest of bare requests in the same round, "
+    "which record nothing. Processor time is that of the workers without the database."
 )
+LOOP, THREADS = "bare requests, a loop", "bare requests, threads"
+PATIENCE = 300.0
 
 
-def bare(url: str, count: int, threads: int) -> None:
-    """POST from a pool of threads, each with a session of its own, recording nothing."""
-    import requests
+@dataclass
+class Turns:
+    """A contender's turns."""
 
-    mine = local()
+    name: str
+    workers: int
+    peer: environments.Peer | None = None
+    rates: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
+    counted: dict[str, int] = field(default_factory=dict)
 
-    def post(number: int) -> None:
-        if not hasattr(mine, "session"):
-            mine.session = requests.Session()
-            mine.session.headers["Authorization"] = f"Bearer {workplace.SECRET_KEY}"
-        answer = mine.session.post(
-            f"{url}/workflows/{workplace.WORKFLOW}/execute",
-            json={"id_type": "key", "execution_data": {"number": number}},
-            timeout=(3, 20),
+    @property
+    def title(self) -> str:
+        """What the table calls it."""
+        count = f", {self.workers} workers" if self.workers > 1 else ""
+        if self.name == OURS or self.peer is None:
+            return f"{self.name}{count}"
+        about = self.peer.statements
+        return f"{self.name} {about['version']}, Django {about['django']}{count}"
+
+    def take(self, remote: workplace.Remote, options: Any) -> None:
+        """Deliver a backlog once."""
+        remote.forget()
+        with self._running(remote.url, options) as pids:
+            self._wait_for(remote, options.count // 10)
+            began, before = remote.count(), processor.seconds(pids)
+            self._wait_for(remote, options.count)
+            used = processor.seconds(pids) - before
+        came = remote.forget()[: options.count]
+        first = options.count // 10
+        self.rates.append((options.count - first - 1) / (came[-1] - came[first]))
+        self.processor.append(used / max(1, options.count - began))
+
+    def _wait_for(self, remote: workplace.Remote, count: int) -> None:
+        if not workplace.wait(lambda: remote.count() >= count, PATIENCE):
+            said = self.peer.ask("said") if self.peer else ""
+            raise SystemExit(f"{self.title} has made {remote.count()} calls and no more. {said}")
+
+    @contextlib.contextmanager
+    def _running(self, url: str, options: Any) -> Iterator[list[int]]:
+        if self.peer is not None:
+            self.peer.ask(f"enqueue {options.count}")
+            yield self.peer.ask(f"start {self.workers}")
+            self.counted = self.peer.ask("stop")
+            return
+        threads = 0 if self.name == LOOP else options.concurrency
+        each = -(-options.count // self.workers)
+        command = [sys.executable, environments.HERE / "bare.py", url, str(each), str(threads)]
+        processes = [subprocess.Popen(command) for _ in range(self.workers)]
+        yield [process.pid for process in processes]
+        for process in processes:
+            process.wait()
+
+
+@contextlib.contextmanager
+def sides(url: str, options: Any) -> Iterator[list[Turns]]:
+    """Yield everybody who delivers."""
+    import django
+
+    names = [OURS, *(options.peers or ())]
+    found = [Turns(THREADS, options.workers)]
+    if not options.delay:  # A loop waits for each answer.
+        found.append(Turns(LOOP, options.workers))
+    variables = {"BENCHMARK_REMOTE": url, "BENCHMARK_CALLS": str(options.concurrency)}
+    with contextlib.ExitStack() as stack:
+        root = stack.enter_context(environments.folder(options.environments))
+        for name in names:
+            contender = CONTENDERS[name]
+            if options.database not in contender.kinds:
+                continue
+            python = sys.executable
+            if name != OURS:
+                admitted = f"Django<={django.__version__}"
+                needs = (*contender.needs, *environments.DRIVERS, "redis")
+                python = environments.environment(root / name, name, admitted, *needs)
+            command = (python, str(environments.HERE / "delivery_side.py"), name, options.database)
+            side = environments.start(stack, *command, **variables)
+            counts = {1, options.workers} if name == OURS else {options.workers}
+            found += [Turns(name, workers, side) for workers in sorted(counts)]
+        yield found
+
+
+def table(turns: list[Turns], options: Any) -> list[dict[str, Any]]:
+    """Return a line for each contender."""
+    bare = [each for each in turns if each.peer is None]
+    floor = [max(rates) for rates in zip(*(each.rates for each in bare), strict=True)]
+    rows = []
+    for each in turns:
+        ratio = workplace.ratio(each.rates, floor)
+        rows.append(
+            {
+                "database": "" if each.peer is None else options.database,
+                "what": each.title,
+                "a second": round(statistics.median(each.rates)),
+                "to the floor": ratio["median"],
+                "quartiles": f"{ratio['lower']:.2f}-{ratio['upper']:.2f}",
+                "processor µs each": round(statistics.median(each.processor) * 1e6),
+                **{
+                    f"{name} each": f"{each.counted[name] / options.count:.3f}"
+                    if name in each.counted
+                    else ""
+                    for name in ("statements", "commits")
+                },
+            }
         )
-        assert answer.status_code == 201
-        answer.json()
-
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(post, range(count)))
+    return rows
 
 
 def main() -> None:
-    """Measure, and print."""
-    options = workplace.arguments(SENTENCE, count=5000, rounds=7, concurrency=8)
-    with workplace.database(options.database) as alias, workplace.sandbox() as url:
-        from django.db import connection
-        from django.test import override_settings
-        from django.test.utils import CaptureQueriesContext
-
-        from embedworkflow_django import services
-        from embedworkflow_django.models import Execution
-        from embedworkflow_django.worker import Worker
-
-        settings = {
-            "SECRET_KEY": workplace.SECRET_KEY,
-            "BASE_URL": url,
-            "DISPATCHER": "worker",
-            "POLL": (3600, 3600, 86400),
-        }
-        ours, floor, statements, commits = [], [], 0, 0
-        with override_settings(EMBEDWORKFLOW=settings):
-            for number in range(options.rounds):
-                services.execute_many(
-                    {"workflow": workplace.WORKFLOW, "data": {"number": n}}
-                    for n in range(options.count)
-                )
-                worker = Worker(aliases=[alias], concurrency=options.concurrency)
-                rounds = [
-                    lambda: floor.append(
-                        workplace.timed(lambda: bare(url, options.count, options.concurrency))
-                    ),
-                    lambda worker=worker: ours.append(workplace.timed(worker.run_until_idle)),
-                ]
-                for measure in rounds if number % 2 else reversed(rounds):
-                    measure()
-                assert worker.counts["delivered"] == options.count, worker.counts
-                assert not Execution.objects.queued().exists()
-            # Counting slows a round down, so that one is not timed.
-            services.execute_many([{"workflow": workplace.WORKFLOW}] * options.count)
-            connection.queries_limit = 100_000
-            with CaptureQueriesContext(connection) as captured:
-                Worker(aliases=[alias], concurrency=options.concurrency).run_until_idle()
-            said = [query["sql"].split(maxsplit=1)[0].rstrip(";") for query in captured]
-            commits = said.count("COMMIT")
-            statements = len(said) - commits - said.count("BEGIN")
-    rate = workplace.ratio(floor, ours)
-    workplace.report(
-        SENTENCE,
-        [
-            {
-                "database": options.database,
-                "concurrency": options.concurrency,
-                "a second": options.count / sorted(ours)[len(ours) // 2],
-                "bare a second": options.count / sorted(floor)[len(floor) // 2],
-                "ratio": rate["median"],
-                "quartiles": f"{rate['lower']:.2f}-{rate['upper']:.2f}",
-                "statements each": statements / options.count,
-                "commits each": commits / options.count,
-            }
-        ],
-        as_json=options.json,
+    """Measure, print, and draw."""
+    peers = [name for name in CONTENDERS if name != OURS]
+    defaults = {"count": 1000, "rounds": 5, "concurrency": 8, "workers": 1, "delay": 0}
+    parser = workplace.parser(SENTENCE, **defaults)
+    parser.add_argument(
+        "--peers", nargs="*", choices=peers, help="other packages too; all unless named"
     )
+    environments.add_options(parser)
+    options = parser.parse_args()
+    options.peers = peers if options.peers == [] else options.peers
+    with workplace.remote(options.delay) as remote, sides(remote.url, options) as turns:
+        for number in range(options.rounds):
+            for each in turns if number % 2 else reversed(turns):
+                began = time.monotonic()
+                each.take(remote, options)
+                spent = time.monotonic() - began
+                print(f"{each.title}: {each.rates[-1]:.0f}, {spent:.0f} s", file=sys.stderr)
+        rows = table(turns, options)
+    workplace.report(SENTENCE, rows, as_json=options.json)
+    if options.chart:
+        bars.draw(
+            f"Delivering {options.count:,} calls to a remote that takes {options.delay} ms, "
+            f"{options.database}, {options.concurrency} at once",
+            "calls a second, median (more is better)",
+            [
+                {
+                    "name": row["what"],
+                    "value": row["a second"],
+                    "text": f"{row['a second']:,}, {row['to the floor']:.2f} of the floor",
+                }
+                for row in rows
+            ],
+            options.chart,
+        )
 
 
 if __name__ == "__main__":

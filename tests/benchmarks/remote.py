@@ -1,8 +1,9 @@
 """The hosted API at its cheapest, in a process of its own: answers every POST as an execution.
 
 ``remote.py DELAY`` waits so many milliseconds with each answer; ``dead`` instead of a number never
-answers. It prints its port. ``GET /`` tells when each POST arrived, by the machine's monotonic
-clock, and ``DELETE /`` has it forget them. It also speaks as much STOMP as a publisher needs.
+answers. It prints its port. ``GET /`` tells how many POSTs have arrived; ``DELETE /`` tells when,
+by the machine's monotonic clock, and forgets them. It also speaks as much STOMP as a publisher
+needs, so that what sends to a broker can be measured too.
 """
 
 from __future__ import annotations
@@ -68,8 +69,9 @@ class Connection(asyncio.Protocol):
             self._came.append(time.monotonic())
             self._later(_http(201, {"id": str(uuid.uuid4()), **EXECUTION}))
             return
-        self._transport.write(_http(200, self._came))
-        if request.startswith(b"DELETE"):
+        forget = request.startswith(b"DELETE")
+        self._transport.write(_http(200, self._came if forget else len(self._came)))
+        if forget:
             self._came.clear()
 
     def _frame(self, frame: bytes) -> None:

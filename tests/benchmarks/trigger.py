@@ -7,19 +7,16 @@ packages, each in an environment of its own, and ``--chart FILE`` draws a pictur
 from __future__ import annotations
 
 import contextlib
-import os
 import statistics
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.benchmarks import bars, workplace
-from tests.benchmarks.admin_list import DRIVERS, HERE, Peer, environment
+from tests.benchmarks import bars, environments, workplace
+from tests.benchmarks.environments import Peer
 from tests.benchmarks.trigger_peers import PEERS
 
 SENTENCE = (
@@ -67,29 +64,20 @@ def one_round(contenders, parameters, alias: str, count: int) -> dict[str, float
 
 
 @contextlib.contextmanager
-def peers(kind: str) -> Iterator[dict[str, Peer]]:
+def peers(options) -> Iterator[dict[str, Peer]]:
     """Yield each peer of a kind of database, on the newest Django up to ours that it admits."""
     import django
 
-    own = {**os.environ, "PYTHONPATH": ""}
-    own.pop("EMBEDWORKFLOW_TEST_RUN", None)  # Its database is not ours.
     with contextlib.ExitStack() as stack:
-        root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        root = stack.enter_context(environments.folder(options.environments))
         found = {}
         for name, (_app, kinds) in PEERS.items():
-            if kind not in kinds:
+            if options.database not in kinds:
                 continue
-            admitted = f"Django<={django.__version__}"
-            python = environment(root / name, name, admitted, "redis", *DRIVERS)
-            process = subprocess.Popen(
-                [python, str(HERE / "trigger_peers.py"), name, kind],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                env=own,
-            )
-            stack.enter_context(process)  # Which closes its input: it says good-bye.
-            found[name] = Peer(process)
+            needs = (f"Django<={django.__version__}", "redis", *environments.DRIVERS)
+            python = environments.environment(root / name, name, *needs)
+            program = str(environments.HERE / "trigger_peers.py")
+            found[name] = environments.start(stack, python, program, name, options.database)
         yield found
 
 
@@ -124,10 +112,10 @@ def main() -> None:
     """Measure, print, and draw."""
     parser = workplace.parser(SENTENCE, count=1000, rounds=7)
     parser.add_argument("--peers", action="store_true", help=f"also {', '.join(PEERS)}")
-    parser.add_argument("--chart", metavar="FILE", help="draw the bars into a picture")
+    environments.add_options(parser)
     options = parser.parse_args()
     with contextlib.ExitStack() as stack:
-        others = stack.enter_context(peers(options.database)) if options.peers else {}
+        others = stack.enter_context(peers(options)) if options.peers else {}
         alias = stack.enter_context(workplace.database(options.database))
         rounds, statements = rounds_of(options, alias, others)
     rows = []

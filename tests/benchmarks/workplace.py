@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET_KEY = "sk_test_of_the_benchmarks"
@@ -74,6 +75,50 @@ def sandbox() -> Iterator[str]:
             process.terminate()
             process.communicate()  # It says good-bye, and wants to be heard.
             workflows.unlink()
+
+
+class Remote:
+    """The hosted API at its cheapest, in a process of its own.
+
+    Args:
+        url: Its base URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def count(self) -> int:
+        """Return how many calls have arrived."""
+        return self._ask("GET")
+
+    def forget(self) -> list[float]:
+        """Return when each call arrived, by the monotonic clock, and count anew."""
+        return self._ask("DELETE")
+
+    def _ask(self, method: str) -> Any:
+        request = urllib.request.Request(self.url, method=method)
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.load(answer)
+
+
+@contextlib.contextmanager
+def remote(delay: int | str = 0) -> Iterator[Remote]:
+    """Run a remote that answers after so many milliseconds, or never if it is ``dead``."""
+    command = [sys.executable, str(ROOT / "tests" / "benchmarks" / "remote.py"), str(delay)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield Remote(f"http://127.0.0.1:{int(process.stdout.readline())}")
+        finally:
+            process.terminate()
+
+
+def wait(condition: Callable[[], bool], patience: float) -> bool:
+    """Return whether a condition has come true within so many seconds."""
+    ends = time.monotonic() + patience
+    while not (true := condition()) and time.monotonic() < ends:
+        time.sleep(0.02)
+    return true
 
 
 def _wait_for(url: str) -> None:

@@ -1,0 +1,148 @@
+"""A contender's side of ``delivery.py``: its database, its backlog and its workers.
+
+It is started with the Python of the contender's environment, says which versions it runs on, and
+answers ``enqueue COUNT``, ``start WORKERS`` with the ids of processes, ``stop`` with the statements
+and commits since the start, where the database counts them, and ``said`` with the workers' words.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import IO
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.benchmarks.contenders import CONTENDERS, PROCESSES
+
+ROOT = Path(__file__).resolve().parents[2]
+NOT_COUNTED = "BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET|DISCARD"
+
+
+class Side:
+    """A contender on a database of its own."""
+
+    def __init__(self, name: str, calls: int, log: IO[str]) -> None:
+        self._contender = CONTENDERS[name]
+        self._calls = calls
+        self._log = log
+        self._workers: list[subprocess.Popen[bytes]] = []
+        self._before: dict[str, int] = {}
+
+    def enqueue(self, count: int) -> int:
+        """Ask for so many calls."""
+        from django.db import transaction
+
+        with transaction.atomic():
+            self._contender.enqueue(count)
+        return count
+
+    def start(self, workers: int) -> list[int]:
+        """Start workers."""
+        if self._contender.one_at_a_time:
+            workers *= min(self._calls, PROCESSES)
+        self._before = counted()
+        self._workers = [
+            subprocess.Popen(
+                self._contender.worker(self._calls),
+                cwd=ROOT,
+                stdout=self._log,
+                stderr=self._log,
+                start_new_session=True,
+            )
+            for _ in range(workers)
+        ]
+        return [worker.pid for worker in self._workers]
+
+    def stop(self, _: int = 0) -> dict[str, int]:
+        """End the workers."""
+        for worker in self._workers:
+            worker.terminate()
+        for worker in self._workers:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                worker.wait(20)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(worker.pid, signal.SIGKILL)
+            worker.wait()
+        counts, before, self._workers = counted(), self._before, []
+        return {name: number - before.get(name, 0) for name, number in counts.items()}
+
+    def said(self, _: int = 0) -> str:
+        """Return the last of what the workers have written."""
+        self._log.seek(0)
+        return self._log.read()[-3000:]
+
+
+def counted() -> dict[str, int]:
+    """Return the statements and commits that the database has counted, as far as it does."""
+    from django.db import connection
+
+    if connection.vendor != "postgresql":
+        return {}
+    found = {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
+        )
+        found["commits"] = cursor.fetchone()[0]
+        cursor.execute("SHOW shared_preload_libraries")
+        if "pg_stat_statements" in cursor.fetchone()[0]:
+            cursor.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+            cursor.execute(
+                "SELECT sum(calls) FROM pg_stat_statements JOIN pg_database d ON d.oid = dbid"
+                " WHERE datname = current_database() AND query !~* %s",
+                [f"^\\s*({NOT_COUNTED})"],
+            )
+            found["statements"] = int(cursor.fetchone()[0] or 0)
+    return found
+
+
+@contextlib.contextmanager
+def project(name: str):
+    """Set the contender's project up on a fresh test database."""
+    import django
+
+    django.setup()
+    from django.conf import settings
+    from django.db import connection
+
+    before = connection.settings_dict["NAME"]
+    connection.creation.create_test_db(verbosity=0, autoclobber=True)
+    try:
+        yield
+    finally:
+        connection.creation.destroy_test_db(before, verbosity=0)
+        if "celery" in "".join((name, *CONTENDERS[name].needs)):
+            import redis
+
+            redis.Redis.from_url(settings.CELERY_BROKER_URL).delete(settings.QUEUE)
+
+
+def main(name: str, kind: str) -> None:
+    """Answer until the input ends."""
+    os.environ["EMBEDWORKFLOW_TEST_DEFAULT"] = kind
+    os.environ["BENCHMARK_PEER"] = name
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.benchmarks.shop.settings"
+    with tempfile.TemporaryFile("w+") as log, project(name):
+        import django
+
+        version = importlib.metadata.version(name.partition("[")[0])
+        print(json.dumps({"version": version, "django": django.__version__}), flush=True)
+        side = Side(name, int(os.environ["BENCHMARK_CALLS"]), log)
+        try:
+            for line in sys.stdin:
+                verb, _, number = line.strip().partition(" ")
+                print(json.dumps(getattr(side, verb)(int(number or 0))), flush=True)
+        finally:
+            side.stop()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])
