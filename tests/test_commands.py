@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ import sys
 import threading
 import uuid
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ from embedworkflow_django import connections, services, signals, testing, trigge
 from embedworkflow_django.models import FINAL, Execution, ExecutionEvent, Status
 from tests.bakery.models import Cake, Receipt
 from tests.databases import EVERY_DATABASE
+from tests.test_figures import QUERIES, process, tally
 
 COMMANDS = ["check", "execute", "prune", "sandbox", "status", "sync", "worker"]
 on_every_database = pytest.mark.parametrize("alias", EVERY_DATABASE)
@@ -487,25 +489,105 @@ def test_status_of_an_empty_table(alias):
     assert set(state["statuses"].values()) == {state["due"], state["in_flight"]} == {0}
 
 
+@on_every_database
+def test_status_tells_who_is_at_work(alias):
+    """Each process with its last sign of life, and why which account is paused."""
+    until = "2030-01-01T00:00:00+00:00"
+    rated = {"kind": "rated", "reason": "429 slow down", "until": until}
+    refused = {"kind": "refused", "reason": "401 no", "until": until}
+    process(alias, name="oven:1:4711", age=2, version="1.2", pauses={"eu": rated, "us": refused})
+    process(alias, name="old:1", age=600)
+    state = json.loads(run("status", "--json", f"--database={alias}"))["databases"][alias]
+    works, silent = state["workers"]
+    assert (works["host"], works["pid"], works["version"]) == ("oven:1", "4711", "1.2")
+    assert (works["alive"], works["ended_at"], silent["alive"]) == (True, None, False)
+    assert 2 <= state["unseen"] < 60
+    assert state["pauses"] == {"eu": rated, "us": refused}
+    assert state["refused_accounts"] == {"us": "401 no"}
+
+
+@on_every_database
+def test_status_tells_what_has_become_of_executions(alias):
+    """Within the last day, in all and by workflow."""
+    tally(alias, status=Status.RUNNING, from_queue=True, count=4)
+    tally(alias, status=Status.COMPLETED, ago=2, count=3)
+    tally(alias, status=Status.FAILED)
+    tally(alias, workflow="mail", status=Status.UNDELIVERABLE, from_queue=True)
+    day = json.loads(run("status", "--json", f"--database={alias}"))["databases"][alias]["last_day"]
+    sums = {"left_queue": 4, "ended": 4, "completed": 3, "failed": 1, "failure_rate": 0.25}
+    assert day["workflows"]["bake"] == sums
+    assert (day["left_queue"], day["ended"], day["failure_rate"]) == (5, 5, 0.4)
+    assert datetime.fromisoformat(day["since"]) < timezone.now() - timedelta(hours=23)
+
+
 @pytest.mark.django_db
 def test_status_for_people():
-    """Without ``--json`` there is a line for each kind, with the age of the oldest."""
-    made(age=timedelta(seconds=90), account="eu", last_error="POST /x 403 Forbidden")
+    """Without ``--json`` there is a line for each thing, in columns; the counts come first."""
+    made(age=timedelta(seconds=90))
+    until = (timezone.now() + timedelta(seconds=100)).isoformat()
+    refused = {"kind": "refused", "reason": "POST /x 403 Forbidden", "until": until}
+    odd = {"kind": "odd", "reason": "no", "until": ""}
+    process(name="oven:4711", age=2, version="1.2", in_flight=3, pauses={"eu": refused, "us": odd})
+    process(name="pan:5", age=90)
+    process(name="pot:6", age=200, ended_at=timezone.now())
+    tally(status=Status.COMPLETED, count=1999)
+    tally(status=Status.FAILED)
+    tally(workflow="mail", status=Status.RUNNING, from_queue=True)
     lines = run("status", "--database=default").splitlines()
     assert lines[0] == "default"
+    assert lines[1].startswith("  due now              1  the oldest for 0:01:")
+    assert lines[2] == "  in a worker’s hands  0"
+    assert lines[3].startswith("  queued               1  the oldest for 0:01:")
     words = [" ".join(line.split()) for line in lines]
-    assert words[1] == "due now 1 the oldest for 0:01:30"
-    assert words[3] == "queued 1 the oldest for 0:01:30"
-    assert words[4] == "running 0"
-    assert lines[-1] == "  account 'eu' is not let in: POST /x 403 Forbidden"
+    rest = words[words.index("workers") :]
+    assert re.fullmatch(r"oven:4711 at work seen [\d.]+ s ago 3 in hand worker 1.2", rest[1])
+    assert re.fullmatch(r"pan:5 silent seen 0:01:\d\d ago worker", rest[2])
+    assert re.fullmatch(r"pot:6 ended seen 0:03:\d\d ago worker", rest[3])
+    assert rest[4:8] == [
+        "last day",
+        "all 1 left the queue 2,000 ended 1 failed (0.1%)",
+        "bake 0 left the queue 2,000 ended 1 failed (0.1%)",
+        "mail 1 left the queue 0 ended 0 failed",
+    ]
+    assert rest[8] == "paused accounts"
+    assert rest[9].startswith("eu: the API does not let it in; tried again in 0:01:")
+    assert rest[10:] == ["POST /x 403 Forbidden", "us: odd", "no"]
+
+
+@pytest.mark.django_db
+def test_status_for_people_says_what_there_is_not():
+    """Nobody has to wonder whether something was left out."""
+    lines = run("status", "--database=default").splitlines()
+    assert [line.strip() for line in lines[-6:]] == [
+        "workers",
+        "no sign of life within the last day",
+        "last day",
+        "nothing",
+        "paused accounts",
+        "none",
+    ]
+
+
+@pytest.mark.django_db
+def test_status_fails_when_no_worker_was_seen():
+    """Neither ever, nor for longer than is sound; one that has ended was seen all the same."""
+    option = "--fail-if-no-worker-for"
+    error = refused("status", option, "60", "--database=default")
+    assert "No worker of 'default' has given a sign of life within the last day." == str(error)
+    process(age=120, ended_at=timezone.now())
+    error = refused("status", option, "60", "--database=default")
+    assert error.returncode == 1
+    assert "a sign of life for 0:02:" in str(error)
+    assert str(error).endswith(", longer than 0:01:00.")
+    assert "default" in run("status", option, "5m", "--database=default")
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"status": Status.RUNNING}, "has been due for 0:02:00, longer than 59.0 s."),
-        ({"due_at": None}, "has waited to be delivered for 0:02:00, longer than 59.0 s."),
+        ({"status": Status.RUNNING}, "has been due for 0:02:"),
+        ({"due_at": None}, "has waited to be delivered for 0:02:"),
     ],
     ids=["due", "queued"],
 )
@@ -517,6 +599,7 @@ def test_status_fails_when_something_waits_too_long(values, sentence):
     error = refused("status", "--fail-if-older-than=59", "--database=default", stdout=stdout)
     assert error.returncode == 1
     assert sentence in str(error)
+    assert str(error).endswith(", longer than 59.0 s.")
     assert stdout.getvalue().startswith("default\n")
 
 
@@ -525,7 +608,7 @@ def test_the_counts_of_status_have_an_end(django_assert_num_queries):
     """Each count ends at 10,000 and says so, so that a table of any size costs the same."""
     rest = {"workflow": "bake", "status": Status.COMPLETED, "due_at": None}
     Execution.objects.bulk_create((Execution(**rest) for _ in range(10_001)), batch_size=1000)
-    with django_assert_num_queries(16):
+    with django_assert_num_queries(QUERIES):
         told = run("status", "--json", "--database=default")
     state = json.loads(told)["databases"]["default"]
     assert state["statuses"]["completed"] == 10_000
@@ -978,6 +1061,7 @@ def test_the_sandbox_refuses_what_makes_no_sense():
         (["status", "--fail-if-older-than=1d"], 0),
         (["status", "--fail-if-older-than=30"], 1),
         (["status", "--fail-if-older-than=never"], 2),
+        (["status", "--fail-if-no-worker-for=5m"], 1),
         (["execute", "bake", "--wait=0"], 3),
         (["prune"], 1),
     ],

@@ -1,43 +1,40 @@
-"""``embedworkflow_status``: how much is waiting, for how long, and what needs a person.
+"""``embedworkflow_status``: what waits and for how long, who is at work, and what needs a person.
 
-Exit codes: 0; 1 with ``--fail-if-older-than`` when something has waited longer, or when a database
-cannot be read; 2 when the command line cannot be read.
+Exit codes: 0; 1 with ``--fail-if-older-than`` when something has waited longer, with
+``--fail-if-no-worker-for`` when no worker has been seen for longer, or when a database cannot be
+read; 2 when the command line cannot be read.
 
-Counts end at 10,000 each (``10,000+``), so that the command costs the same on a table of any size.
+All of it is ``figures.overview``, so that the command costs the same on a table of any size.
 """
 
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError
-from django.db.models import Q, QuerySet
-from django.db.models.functions import Left
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
-from ... import conf
-from ...models import Execution, Status
+from ... import figures
+from ...figures import Count, Outcomes, Overview, Pause, Sign
+from ...models import Status
+from ...pauses import Kind
 from .. import arguments
-
-#: What is counted of each kind at the most.
-CAP: Final = 10_000
-# How many of the longest-due rows are searched for accounts that are not let in.
-_SAMPLE = 100
-# How a last error begins that says so: perhaps the method and path, then the status code.
-_REFUSED = re.compile(r"(?:[A-Z]+ \S+ )?(?:401|403)\b")
 
 
 class Command(BaseCommand):
-    """Show the state of the queue."""
+    """Show the state of the queue and of the workers."""
 
     help = (
-        "Show what is queued, due, in flight, running and finished, and how long the oldest has "
-        f"waited. Counts end at {CAP:,}. Exit code: 0, or 1 when something has waited longer "
-        "than --fail-if-older-than, or a database cannot be read."
+        "Show what is due, queued, in a worker's hands, running and finished, and how long the "
+        "oldest has waited; the paused accounts, the workers, and what has become of executions "
+        f"within the last day. Counts end at {figures.CAP:,}. Exit code: 0, or 1 when something "
+        "has waited longer than --fail-if-older-than, when no worker has been seen for longer than "
+        "--fail-if-no-worker-for, or when a database cannot be read."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -53,6 +50,13 @@ class Command(BaseCommand):
             "for longer. Default: never.",
         )
         parser.add_argument(
+            "--fail-if-no-worker-for",
+            type=arguments.seconds,
+            metavar="SECONDS",
+            help="End with exit code 1 if no worker has given a sign of life for longer; one that "
+            "works gives one every five seconds. Default: never.",
+        )
+        parser.add_argument(
             "--database",
             action="append",
             metavar="ALIAS",
@@ -64,128 +68,223 @@ class Command(BaseCommand):
         *,
         json: bool,
         fail_if_older_than: float | None,
+        fail_if_no_worker_for: float | None,
         database: list[str] | None,
         **_options: Any,
     ) -> None:
-        """Show the state of the queue; see the class's ``help``.
+        """Show the state of the queue and of the workers; see the class's ``help``.
 
         Args:
             json: Whether to print JSON.
             fail_if_older_than: The longest wait that is sound, in seconds.
+            fail_if_no_worker_for: The longest silence of all workers that is sound, in seconds.
             database: The databases' aliases.
 
         Raises:
-            CommandError: Something has waited longer, or a database cannot be read.
+            CommandError: Something has waited longer, no worker has been seen for longer, or a
+                database cannot be read.
         """
         now = timezone.now()
-        found = {alias: _look(alias, now) for alias in arguments.databases(database)}
+        found = [_look(alias) for alias in arguments.databases(database)]
         self.stdout.write(_as_json(found, now) if json else _as_text(found))
-        if fail_if_older_than is not None:
-            for alias, state in found.items():
-                _require_younger(alias, state, fail_if_older_than)
+        for overview in found:
+            if fail_if_older_than is not None:
+                _require_younger(overview, fail_if_older_than)
+            if fail_if_no_worker_for is not None:
+                _require_worker(overview, fail_if_no_worker_for)
 
 
-def _look(alias: str, now: datetime) -> dict[str, Any]:
+def _look(alias: str) -> Overview:
     try:
-        return state(alias, now)
+        return figures.overview(alias)
     except (DatabaseError, InterfaceError) as error:
         raise CommandError(
             f"The executions in database {alias!r} cannot be read: {str(error).strip()}"
         ) from None
 
 
-def state(alias: str, now: datetime) -> dict[str, Any]:
-    """Return what one database holds, in 16 queries, each by an index and with an end.
-
-    Args:
-        alias: The database's alias.
-        now: The time.
-
-    Returns:
-        ``due``, ``in_flight``: counts. ``statuses``: a count for each. ``capped``: the names of
-        the counts that ended at ``CAP``. ``oldest_due``, ``oldest_queued``: seconds that the row
-        has waited, or ``None``. ``refused_accounts``: alias to the API's words.
-    """
-    rows = Execution.objects.using(alias).order_by()
-    due = rows.due(now)
-    # A lease ends within its length from now, whoever holds it.
-    leased = rows.filter(due_at__gt=now, due_at__lte=now + conf.settings.lease).exclude(claim="")
-    counts = {"due": _count(due), "in_flight": _count(leased)}
-    statuses = {str(status): _count(rows.filter(status=status)) for status in Status}
-    return {
-        **counts,
-        "statuses": statuses,
-        "capped": sorted(name for name, n in {**counts, **statuses}.items() if n >= CAP),
-        "oldest_due": _age(due.order_by("due_at").values_list("due_at", flat=True).first(), now),
-        "oldest_queued": _age(_queued_since(rows, now), now),
-        "refused_accounts": _refused_accounts(rows),
-    }
-
-
-def _count(rows: QuerySet[Execution]) -> int:
-    return rows.values("pk")[:CAP].count()
-
-
-def _queued_since(rows: QuerySet[Execution], now: datetime) -> datetime | None:
-    # Also what waits for its back-off: while the API is down, that is all there is.
-    ready = rows.filter(Q(run_at__isnull=True) | Q(run_at__lte=now), status=Status.QUEUED)
-    first = ready.order_by("id").values_list("created_at", "run_at").first()
-    return max(filter(None, first)) if first else None
-
-
-def _age(since: datetime | None, now: datetime) -> float | None:
-    return None if since is None else max(0.0, (now - since).total_seconds())
-
-
-def _refused_accounts(rows: QuerySet[Execution]) -> dict[str, str]:
-    # A worker gives such rows back as they were, so they are among the longest due.
-    errors = (
-        rows.filter(due_at__isnull=False)
-        .order_by("due_at")
-        .values_list("account", Left("last_error", 300))[:_SAMPLE]
-    )
-    return {account: error for account, error in errors if _REFUSED.match(error)}
-
-
-def _require_younger(alias: str, state: dict[str, Any], limit: float) -> None:
-    for name, what in (("oldest_due", "been due"), ("oldest_queued", "waited to be delivered")):
-        age = state[name]
+def _require_younger(found: Overview, limit: float) -> None:
+    waits = (found.oldest_due, "been due"), (found.oldest_queued, "waited to be delivered")
+    for age, what in waits:
         if age is not None and age > limit:
             raise CommandError(
-                f"An execution in {alias!r} has {what} for {_duration(age)}, "
+                f"An execution in {found.using!r} has {what} for {_duration(age)}, "
                 f"longer than {_duration(limit)}."
             )
 
 
-def _as_json(found: dict[str, dict[str, Any]], now: datetime) -> str:
-    return json.dumps({"at": now.isoformat(), "databases": found}, indent=2)
+def _require_worker(found: Overview, limit: float) -> None:
+    if found.unseen is None:
+        raise CommandError(
+            f"No worker of {found.using!r} has given a sign of life within the last day."
+        )
+    if found.unseen > limit:
+        raise CommandError(
+            f"No worker of {found.using!r} has given a sign of life for {_duration(found.unseen)}, "
+            f"longer than {_duration(limit)}."
+        )
 
 
-def _as_text(found: dict[str, dict[str, Any]]) -> str:
-    lines: list[str] = []
-    for alias, state in found.items():
-        capped = state["capped"]
-        lines += [
-            alias,
-            _count_line("due now", state["due"], "due" in capped, state["oldest_due"]),
-            _count_line("in flight", state["in_flight"], "in_flight" in capped, None),
-        ]
-        lines += [
-            _count_line(
-                name, number, name in capped, state["oldest_queued"] if name == "queued" else None
-            )
-            for name, number in state["statuses"].items()
-        ]
-        lines += [
-            f"  account {account!r} is not let in: {error}"
-            for account, error in state["refused_accounts"].items()
-        ]
-    return "\n".join(lines)
+# JSON
 
 
-def _count_line(name: str, number: int, capped: bool, oldest: float | None) -> str:
-    since = "" if oldest is None else f"  the oldest for {_duration(oldest)}"
-    return f"  {name:<14} {number:>8,}{'+' if capped else ' '}{since}".rstrip()
+def _as_json(found: list[Overview], now: datetime) -> str:
+    databases = {overview.using: _state(overview) for overview in found}
+    return json.dumps({"at": now.isoformat(), "databases": databases}, indent=2)
+
+
+def _state(found: Overview) -> dict[str, Any]:
+    counts = {"due": found.due, "in_flight": found.in_flight, **found.statuses}
+    return {
+        "due": found.due.number,
+        "in_flight": found.in_flight.number,
+        "statuses": {status: count.number for status, count in found.statuses.items()},
+        "capped": sorted(name for name, count in counts.items() if count.capped),
+        "oldest_due": found.oldest_due,
+        "oldest_queued": found.oldest_queued,
+        "refused_accounts": {each.account: each.reason for each in found.pauses if each.refused},
+        "pauses": {
+            each.account: {"kind": each.kind, "reason": each.reason, "until": _iso(each.until)}
+            for each in found.pauses
+        },
+        "unseen": found.unseen,
+        "workers": [_worker(sign) for sign in found.processes],
+        "last_day": {
+            "since": _iso(found.hours[0]),
+            **_sums(found.total),
+            "workflows": {each.workflow: _sums(each) for each in found.outcomes},
+        },
+    }
+
+
+def _worker(sign: Sign) -> dict[str, Any]:
+    host, _colon, pid = sign.name.rpartition(":")
+    return {
+        "host": host,
+        "pid": pid,
+        "version": sign.version,
+        "dispatcher": sign.dispatcher,
+        "concurrency": sign.concurrency,
+        "in_flight": sign.in_flight,
+        "alive": sign.alive,
+        "started_at": _iso(sign.started_at),
+        "seen_at": _iso(sign.seen_at),
+        "ended_at": _iso(sign.ended_at),
+    }
+
+
+def _sums(outcomes: Outcomes) -> dict[str, Any]:
+    return {
+        "left_queue": outcomes.sent,
+        "ended": outcomes.ended,
+        "completed": sum(outcomes.completed),
+        "failed": sum(outcomes.failed),
+        "failure_rate": outcomes.failure_rate,
+    }
+
+
+def _iso(when: datetime | None) -> str | None:
+    return when.isoformat() if when else None
+
+
+# Text: a table of its own for each kind of thing, each cell as wide as the widest below it
+
+
+def _as_text(found: list[Overview]) -> str:
+    return "\n".join(line for overview in found for line in _lines(overview))
+
+
+def _lines(found: Overview) -> Iterator[str]:
+    yield found.using
+    yield from _table(_counts(found))
+    yield from _section(
+        _("workers"), _table(_workers(found)), _("no sign of life within the last day")
+    )
+    yield from _section(_("last day"), _table(_workflows(found)), _("nothing"))
+    yield from _section(_("paused accounts"), _pauses(found), _("none"))
+
+
+def _section(title: str, lines: Iterable[str], otherwise: str) -> Iterator[str]:
+    yield f"  {title}"
+    for line in list(lines) or [f"  {otherwise}"]:
+        yield f"  {line}"
+
+
+def _table(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield f"  {'  '.join(cells)}".rstrip()
+
+
+def _counts(found: Overview) -> Iterator[tuple[str, ...]]:
+    rows: list[tuple[str, Count, float | None]] = [
+        (_("due now"), found.due, found.oldest_due),
+        (_("in a worker’s hands"), found.in_flight, None),
+    ]
+    for status, count in found.statuses.items():
+        age = found.oldest_queued if status == Status.QUEUED else None
+        rows.append((str(Status(status).label), count, age))
+    numbers = [f"{count.number:,}{'+' * count.capped}" for _title, count, _age in rows]
+    width = max(map(len, numbers))
+    for (title, _count, age), number in zip(rows, numbers, strict=True):
+        yield title, number.rjust(width), _oldest(age)
+
+
+def _oldest(age: float | None) -> str:
+    return "" if age is None else _("the oldest for %(duration)s") % {"duration": _duration(age)}
+
+
+def _workers(found: Overview) -> Iterator[tuple[str, ...]]:
+    for sign in found.processes:
+        seen = _duration(max(0.0, (found.at - sign.seen_at).total_seconds()))
+        yield (
+            sign.name,
+            _worker_state(sign),
+            _("seen %(duration)s ago") % {"duration": seen},
+            _("%(count)d in hand") % {"count": sign.in_flight} if sign.alive else "",
+            sign.dispatcher,
+            sign.version,
+        )
+
+
+def _worker_state(sign: Sign) -> str:
+    if sign.alive:
+        return _("at work")
+    return _("silent") if sign.ended_at is None else _("ended")
+
+
+def _workflows(found: Overview) -> Iterator[tuple[str, ...]]:
+    if not found.outcomes:
+        return
+    for name, each in ((_("all"), found.total), *((one.workflow, one) for one in found.outcomes)):
+        rate = "" if each.failure_rate is None else f"({each.failure_rate:.1%})"
+        failed = _("%(count)s failed") % {"count": f"{sum(each.failed):,}"}
+        yield (
+            name,
+            _("%(count)s left the queue") % {"count": f"{each.sent:,}"},
+            _("%(count)s ended") % {"count": f"{each.ended:,}"},
+            f"{failed} {rate}".rstrip(),
+        )
+
+
+def _pauses(found: Overview) -> Iterator[str]:
+    for pause in found.pauses:
+        yield f"  {_paused(pause, found.at)}"
+        yield f"    {pause.reason}"
+
+
+def _paused(pause: Pause, now: datetime) -> str:
+    known = str(Kind(pause.kind).label) if pause.kind in Kind else pause.kind
+    if pause.until is None:
+        return _("%(account)s: %(kind)s") % {"account": pause.account, "kind": known}
+    about = {
+        "account": pause.account,
+        "kind": known,
+        "duration": _duration(max(0.0, (pause.until - now).total_seconds())),
+    }
+    return _("%(account)s: %(kind)s; tried again in %(duration)s") % about
 
 
 def _duration(seconds: float) -> str:
