@@ -84,11 +84,15 @@ def is_test_run() -> bool:
     return hasattr(mail, "outbox")
 
 
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the word of ``known`` that ``word`` may have been meant for, if any is near."""
+    return next(iter(difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)), None)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a hint that names the word of ``known`` nearest to ``word``, or lists them all."""
-    known = sorted(known)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
+    near = nearest(word, known)
+    return f"Did you mean {near!r}?" if near else f"Known: {', '.join(sorted(known))}."
 
 
 # What an entry of ACCOUNTS may set for itself; it inherits the rest of these from the dict.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -114,6 +115,19 @@ def _row(**asked: Any) -> Execution:
     return Execution(*values)
 
 
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return what ``conf.did_you_mean`` says to developers, in the language of whoever asks.
+
+    Args:
+        word: What was written.
+        known: What could have been.
+    """
+    near = conf.nearest(word, known)
+    if near is None:
+        return _("Known: %(words)s.") % {"words": ", ".join(sorted(known))}
+    return _("Did you mean %(word)r?") % {"word": near}
+
+
 def identifier(workflow: Any) -> str:
     """Return a workflow's identifier, if it may be one.
 
@@ -214,7 +228,7 @@ def _database(using: str | None, source: models.Model | None) -> str:
     if alias not in connections:
         raise InvalidExecution(
             _("There is no database %(alias)r. %(hint)s")
-            % {"alias": alias, "hint": conf.did_you_mean(str(alias), connections)}
+            % {"alias": alias, "hint": did_you_mean(str(alias), connections)}
         )
     if not router.allow_migrate_model(alias, Execution):
         raise InvalidExecution(

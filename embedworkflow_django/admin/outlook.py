@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
+from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -50,7 +51,9 @@ def story(execution: Execution, now: datetime, failed: Sequence[str] = ()) -> st
         % {"n": execution.attempts},
         "done": execution.completed_actions_count,
         "total": execution.actions_count,
-        "actions": ", ".join(f"“{name}”" for name in failed[:MAX_NAMES]),
+        "actions": get_text_list(
+            [_("“%(name)s”") % {"name": name} for name in failed[:MAX_NAMES]], _("and")
+        ),
     }
     if failed and execution.status == Status.FAILED:
         return _("It failed after %(duration)s, at %(actions)s.") % about

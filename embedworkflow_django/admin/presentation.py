@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.formats import date_format, number_format
 from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language, gettext_lazy, ngettext
+from django.utils.translation import get_language, ngettext, ngettext_lazy
 from django.utils.translation import gettext as _
 
 from .. import redaction
@@ -41,13 +41,13 @@ _ICONS: dict[str, str] = {
     Status.CANCELED: f"{_CIRCLE}M3.5 12.5l9-9",
     Status.UNKNOWN: f"M1.5 5V1.5H5M11 1.5h3.5V5M14.5 11v3.5H11M5 14.5H1.5V11{_QUESTION}",
 }
-_PARTS = (
-    ("completed", gettext_lazy("completed")),
-    ("running", gettext_lazy("running")),
-    ("idle", gettext_lazy("idle")),
-    ("failed", gettext_lazy("failed")),
-    ("stopped", gettext_lazy("stopped")),
-)
+_PARTS = {
+    "completed": ngettext_lazy("%(count)d completed", "%(count)d completed", "count"),
+    "running": ngettext_lazy("%(count)d running", "%(count)d running", "count"),
+    "idle": ngettext_lazy("%(count)d idle", "%(count)d idle", "count"),
+    "failed": ngettext_lazy("%(count)d failed", "%(count)d failed", "count"),
+    "stopped": ngettext_lazy("%(count)d stopped", "%(count)d stopped", "count"),
+}
 
 
 def badge(status: str) -> SafeString:
@@ -77,21 +77,28 @@ def silhouette(status: str) -> str:
     return _ICONS.get(status, _ICONS[Status.UNKNOWN])
 
 
-def counters(execution: Execution) -> list[tuple[str, Any, int]]:
-    """Return name, label and number of the actions in each of the API's five states."""
-    return [(name, label, getattr(execution, f"{name}_actions_count")) for name, label in _PARTS]
+def counters(execution: Execution) -> list[tuple[str, str, int]]:
+    """Return name, words and number of the actions in each of the API's five states."""
+    return _counted(_counts(execution))
+
+
+def _counts(execution: Execution) -> tuple[int, ...]:
+    return tuple(getattr(execution, f"{name}_actions_count") for name in _PARTS)
+
+
+def _counted(counts: Iterable[int]) -> list[tuple[str, str, int]]:
+    parts = zip(_PARTS.items(), counts, strict=True)
+    return [(name, words % {"count": count}, count) for (name, words), count in parts]
 
 
 def bar(execution: Execution) -> SafeString:
     """Return the counters as a segmented bar with its reading beside it."""
-    counts = tuple(count for _name, _label, count in counters(execution))
-    return _bar(counts, execution.actions_count, get_language())
+    return _bar(_counts(execution), execution.actions_count, get_language())
 
 
 @functools.lru_cache(maxsize=512)
 def _bar(counts: tuple[int, ...], expected: int, _language: str | None) -> SafeString:
-    names = zip(_PARTS, counts, strict=True)
-    parts = [(name, label, count) for (name, label), count in names if count]
+    parts = [part for part in _counted(counts) if part[-1]]
     total = max(expected, sum(counts))
     if not total:
         return format_html('<span class="ewf-quiet">{}</span>', "–")
@@ -99,16 +106,16 @@ def _bar(counts: tuple[int, ...], expected: int, _language: str | None) -> SafeS
         '<span class="ewf-progress" title="{0}"><svg class="ewf-bar" viewBox="0 0 100 8" width="56"'
         ' height="8" preserveAspectRatio="none" role="img" aria-label="{0}">{1}</svg> '
         '<span class="ewf-number">{2}</span></span>',
-        ", ".join(f"{count} {label}" for _name, label, count in parts)
+        ", ".join(words for _name, words, _count in parts)
         or ngettext("%(count)d action", "%(count)d actions", total) % {"count": total},
         _segments(parts, total),
         _("%(done)d of %(total)d") % {"done": counts[0], "total": total},
     )
 
 
-def _segments(parts: Iterable[tuple[str, Any, int]], total: int) -> SafeString:
+def _segments(parts: Iterable[tuple[str, str, int]], total: int) -> SafeString:
     placed, start = [], 0.0
-    for name, _label, count in parts:
+    for name, _words, count in parts:
         width = 100 * count / total
         placed.append((name, f"{start:.2f}", f"{width:.2f}"))
         start += width

@@ -10,7 +10,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.filters import BaseFilterBackend
 from rest_framework.request import Request
 
-from .. import conf
+from .. import intake
 from ..models import Status
 
 
@@ -42,7 +42,7 @@ def _status(word: str) -> str:
         return word
     message = _("There is no status %(word)s. %(hint)s") % {
         "word": repr(word),
-        "hint": conf.did_you_mean(word, Status.values),
+        "hint": intake.did_you_mean(word, Status.values),
     }
     raise ValidationError({"status": [message]})
 

@@ -10,7 +10,7 @@ from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from .. import conf, redaction
+from .. import conf, intake, redaction
 from ..models import Execution
 from . import permissions
 from .filters import split_source
@@ -103,7 +103,7 @@ class _StrictSerializer(serializers.Serializer[Any]):
                 {
                     name: [
                         _("There is no such field. %(hint)s")
-                        % {"hint": conf.did_you_mean(name, self.fields)}
+                        % {"hint": intake.did_you_mean(name, self.fields)}
                     ]
                     for name in unknown
                 }
@@ -131,7 +131,7 @@ class ExecuteSerializer(_StrictSerializer):
             return alias
         raise serializers.ValidationError(
             _("There is no account %(alias)s. %(hint)s")
-            % {"alias": repr(alias), "hint": conf.did_you_mean(alias, aliases)}
+            % {"alias": repr(alias), "hint": intake.did_you_mean(alias, aliases)}
         )
 
     def validate_source(self, value: str | None) -> Model | None:
