@@ -17,7 +17,14 @@ from django.urls import path, reverse
 from django.utils import timezone, translation
 
 import embedworkflow_django
-from embedworkflow_django.admin import ExecutionAdmin, WorkflowsAdminMixin, presentation, quick
+from embedworkflow_django import intake
+from embedworkflow_django.admin import (
+    ExecutionAdmin,
+    WorkflowsAdminMixin,
+    outlook,
+    presentation,
+    quick,
+)
 from embedworkflow_django.admin.offers import Offer
 from embedworkflow_django.models import Execution, Job, Status
 
@@ -164,6 +171,16 @@ def test_a_number_chooses_its_plural(language, texts):
         }
 
 
+def test_what_is_put_together_is_said_in_one_language():
+    """A hint, a list of names and a name made of a word are as German as what stands around."""
+    failed = Execution(status=Status.FAILED, created_at=timezone.now())
+    with translation.override("de"):
+        assert "Meinten Sie 'failed'?" == intake.did_you_mean("faild", Status.values)
+        assert "Bekannt: de, ja." == intake.did_you_mean("xyz", ["ja", "de"])
+        assert "bei „a“, „b“ und „c“." in outlook.story(failed, timezone.now(), ["a", "b", "c"])
+        assert str(Job(verb="run_again")).startswith("erneut ausführen ")
+
+
 # Numbers
 
 
@@ -282,6 +299,7 @@ def pages(client):
     yield client.get(url("changelist"))
     yield client.get(url("live_rows"), {"ids": ids})
     yield client.get(url("overview"))
+    yield client.get(url("triggers"))
     for each in every:
         yield client.get(url("change", each.pk))
         yield client.get(url("history", each.pk))
