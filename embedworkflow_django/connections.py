@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,10 @@ from . import conf
 from .client import Client
 
 _lock = threading.Lock()
+# A child of a fork would wait for ever for a thread that it does not have.
+os.register_at_fork(
+    before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+)
 _clients: dict[str, tuple[conf.Account, Client]] = {}
 _adapters: dict[str, BaseAdapter] = {}
 

@@ -7,6 +7,7 @@ execution.
 from __future__ import annotations
 
 import atexit
+import importlib
 import logging
 import os
 import threading
@@ -80,6 +81,7 @@ class ThreadDispatcher(Dispatcher):
 
     def _forget(self) -> None:
         # A child of a fork has none of its parent's threads, and makes its own.
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._thread: _WorkerThread | None = None
 
@@ -92,8 +94,16 @@ class ThreadDispatcher(Dispatcher):
         self._running()
 
     def _running(self) -> _WorkerThread:
+        if self._process != os.getpid():
+            self._forget()  # Somebody who forks without a word to Python, as uWSGI does.
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
+                if not threads_run():
+                    logger.warning(
+                        "This uWSGI has no threads, so nothing is sent while no request comes. "
+                        "Start it with --enable-threads.",
+                        extra={"event_name": "threads_missing"},
+                    )
                 self._thread = _WorkerThread()
                 self._thread.start()
             return self._thread
@@ -122,6 +132,20 @@ class _WorkerThread(threading.Thread):
             )
         finally:
             connections.close_all()
+
+
+def threads_run() -> bool:
+    """Return whether this process lets threads run: uWSGI may not."""
+    try:
+        uwsgi = importlib.import_module("uwsgi")
+    except ImportError:
+        return True
+    options = {_text(name): _text(value) for name, value in uwsgi.opt.items()}
+    return options.get("enable-threads") == "True" or int(options.get("threads", "0")) > 0
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def dispatcher_class(name: str) -> type[Dispatcher]:

@@ -9,6 +9,10 @@ import uuid
 from datetime import UTC, datetime
 
 _lock = threading.Lock()
+# A child of a fork would wait for ever for a thread that it does not have.
+os.register_at_fork(
+    before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+)
 _last = 0
 
 

@@ -6,6 +6,7 @@ account with a ``RATE`` is let through as fast as that.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Collection
@@ -46,6 +47,8 @@ class Budget:
 
 
 _budgets: dict[str, Budget] = {}
+# A child of a fork would wait for ever for a thread that it does not have.
+os.register_at_fork(after_in_child=_budgets.clear)
 
 
 class Lane:

@@ -57,6 +57,7 @@ class Messenger:
 
     def _forget(self) -> None:
         # A child of a fork has none of its parent's threads, and sends nothing in its name.
+        self._process = os.getpid()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._pending: list[_Message] = []
@@ -72,6 +73,8 @@ class Messenger:
             after: When it shall arrive, in seconds from now.
             hold: Whether it is held back here until then; else by the other end.
         """
+        if self._process != os.getpid():
+            self._forget()  # Somebody who forks without a word to Python, as uWSGI does.
         now = time.monotonic()
         with self._changed:
             if after > 0:

@@ -32,6 +32,7 @@ from django.utils import timezone
 
 from . import conf, delivery, mirror, notices, outbox, sync
 from .exceptions import InvalidAnswer
+from .forks import Desk
 from .lanes import LARGEST_BATCH, Lane
 from .mirror import Change
 from .models import Status
@@ -104,6 +105,8 @@ class Worker:
         self._heard: list[_Ended] = []
         self._gathered_since = 0.0
         self._announcer: threading.Thread | None = None
+        # Where the coordinator sits, and where the receivers run.
+        self._desk, self._lectern = Desk(), Desk()
         self._pauses = pauses or Pauses()
         self._pulse = pulse or Pulse(concurrency=self.concurrency)
         self._chores_at = 0.0
@@ -124,6 +127,10 @@ class Worker:
 
     def run(self) -> None:
         """Work until ``stop`` is called; then finish what is in flight."""
+        with self._desk:
+            self._run()
+
+    def _run(self) -> None:
         self._announcer = _start(self._read_out, "announce")
         listeners = notices.listen(self.aliases, self.wake)
         try:
@@ -147,6 +154,10 @@ class Worker:
         due_before = timezone.now()
         ends = None if timeout is None else time.monotonic() + timeout
         self._chores_at = math.inf  # They come last.
+        with self._desk:
+            self._run_until_idle(due_before, ends)
+
+    def _run_until_idle(self, due_before: datetime, ends: float | None) -> None:
         self._announcer = _start(self._read_out, "announce")
         try:
             while not self._stopping.is_set() and (ends is None or time.monotonic() < ends):
@@ -396,7 +407,8 @@ class Worker:
         ends = time.monotonic() + patience
         while True:
             try:
-                ended = self._inbox.get(timeout=max(0.0, ends - time.monotonic()))
+                with self._desk.left():
+                    ended = self._inbox.get(timeout=max(0.0, ends - time.monotonic()))
             except Empty:
                 break
             if ended is None:
@@ -591,13 +603,19 @@ class Worker:
         self._news.put((claimed, change))
 
     def _read_out(self) -> None:
+        with self._lectern:
+            self._read_on()
+        connections.close_all()
+
+    def _read_on(self) -> None:
         while True:
             if self._chores_at <= time.monotonic() and not self._stopping.is_set():
                 close_old_connections()
                 more = self._do_chores()
                 self._chores_at = time.monotonic() + (0.0 if more else CHORES_EVERY)
             try:
-                news = self._news.get(timeout=CHORES_WOKEN)
+                with self._lectern.left():
+                    news = self._news.get(timeout=CHORES_WOKEN)
             except Empty:
                 continue
             if news is None:
@@ -605,7 +623,6 @@ class Worker:
             close_old_connections()
             if told := self._tell(*news):
                 self._inbox.put(told)
-        connections.close_all()
 
     def _do_chores(self) -> bool:
         """Do once what else is to be done; return whether more waits."""

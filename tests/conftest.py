@@ -38,6 +38,7 @@ LONG = {
     "test_state_machine",
     "test_tasks",
     "test_themes",
+    "test_weather",
 }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+import types
 from typing import ClassVar
 
 import pytest
@@ -174,6 +176,36 @@ def test_a_fork_after_the_first_commit_delivers(river, configuration):
     assert 3 == len(river.executed)
 
 
+def test_a_child_that_python_does_not_know_of_delivers(river, configuration):
+    """A server may fork without Python's hooks; its child has no thread, whatever Python says."""
+    connection.close()
+    programs.run(
+        """
+        import ctypes, time
+        from embedworkflow_django import dispatchers
+        services.execute("bake")
+        while Execution.objects.queued().exists(): time.sleep(0.01)
+        connection.close()
+        # At rest, or the child of this fork would share what the thread is about.
+        at_rest = dispatchers.current()._thread.worker._desk._lock
+        with at_rest:
+            child = ctypes.PyDLL(None).fork()
+        if child == 0:
+            services.execute("bake", {"who": "child"})
+            ends = time.monotonic() + 20
+            while Execution.objects.queued().exists() and time.monotonic() < ends:
+                time.sleep(0.01)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        dispatchers.current().close()
+        """,
+        configuration=configuration,
+    )
+
+    assert [1, 1] == [row.attempts for row in river.rows()]
+    assert 2 == len(river.executed)
+
+
 def test_a_request_starts_the_worker(river, configuration):
     """What an earlier process left goes on without a commit in this one."""
     river.execute()
@@ -188,6 +220,16 @@ def test_a_request_starts_the_worker(river, configuration):
     )
 
     assert Status.RUNNING == river.row().status
+
+
+def test_a_server_without_threads_is_told(river, caplog, monkeypatch):
+    """Nobody runs the system checks under uWSGI, so the log has it as well."""
+    monkeypatch.setitem(sys.modules, "uwsgi", types.SimpleNamespace(opt={}))
+    dispatcher = dispatchers.ThreadDispatcher()
+    dispatcher.request()
+    dispatcher.close()
+
+    assert "--enable-threads" in caplog.text
 
 
 def test_the_thread_is_started_once(river, configuration):

@@ -17,7 +17,7 @@ FLOORS = [
     {"__init__"},
     {"exceptions", "signals", "sandbox", "keys", "fields"},
     {"client", "conf"},
-    {"models", "connections", "redaction", "encoding", "pauses", "messenger"},
+    {"models", "connections", "redaction", "encoding", "pauses", "messenger", "forks"},
     {"intake", "outbox", "mirror", "selection"},
     {"delivery", "sync", "pulse", "lanes", "notices"},
     {"worker"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Iterator
 
@@ -59,26 +58,13 @@ def check_sqlite() -> Iterator[CheckMessage]:
 @messages.check()
 def check_uwsgi() -> Iterator[CheckMessage]:
     """W008: uWSGI lets the dispatcher's threads run."""
-    if _dispatches_by("thread") and not _has_threads():
+    if _dispatches_by("thread") and not dispatchers.threads_run():
         yield messages.warning(
             8,
             'The dispatcher "thread" cannot run: this uWSGI has no threads, so nothing is sent.',
             'Start uWSGI with --enable-threads, or use DISPATCHER "worker" and run '
             "manage.py embedworkflow_worker.",
         )
-
-
-def _has_threads() -> bool:
-    try:
-        uwsgi = importlib.import_module("uwsgi")
-    except ImportError:
-        return True
-    options = {_text(name): _text(value) for name, value in uwsgi.opt.items()}
-    return options.get("enable-threads") == "True" or int(options.get("threads", "0")) > 0
-
-
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 @messages.check(deploy=True)
