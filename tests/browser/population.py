@@ -39,6 +39,34 @@ def populate(stage: Stage) -> None:
     pile_up(stage)
     stage.do(_populate, stage)
     stage.do(_remember)
+    stage.do(_leave_jobs, stage.user)
+
+
+def _leave_jobs(user: str) -> None:
+    from django.utils import timezone
+
+    from embedworkflow_django.models import Execution, Job
+
+    now, ids = timezone.now(), Execution.objects.order_by("-pk").values_list("pk", flat=True)
+    late = "only a running execution can be."
+    skipped = [{"execution": str(pk), "reason": late} for pk in ids[:4]]
+    wrong = "has no right “embedworkflow.run_again_execution” any more."
+    # The first one is in the hands of a worker that takes its time.
+    for verb, status, values in (
+        ("refresh", Job.Status.RUNNING, {"done_count": 212, "due_at": now + timedelta(days=1)}),
+        ("cancel", Job.Status.DONE, {"done_count": BACKLOG}),
+        ("stop", Job.Status.CANCELED, {"done_count": 131, "skipped_count": 4, "outcomes": skipped}),
+        ("run_again", Job.Status.FAILED, {"outcomes": [{"reason": f"bob {wrong}"}]}),
+        ("refresh", Job.Status.WAITING, {"total": None, "due_at": now + timedelta(days=1)}),
+    ):
+        known = {"due_at": None, "total": BACKLOG, "newest": ids[0], "by": user, **values}
+        known["finished_at"] = None if known["due_at"] else now
+        Job.objects.create(
+            verb=verb,
+            status=status,
+            filters={"workflow": NEWSLETTER, "statuses": ["queued"], "since": str(ids[BACKLOG])},
+            **known,
+        )
 
 
 def _remember() -> None:

@@ -78,6 +78,28 @@ def jobs(walk: Walk) -> None:
     walk.go("/admin/embedworkflow/job/")
 
 
+def _job(status: str) -> Callable[[Walk], None]:
+    def show(walk: Walk) -> None:
+        jobs(walk)
+        walk.page.locator(f"#result_list tr:has(.ewf-{status}) th a").last.click()
+        expect(walk.page.locator(".ewf-job")).to_be_visible()
+
+    return show
+
+
+def refresh(walk: Walk) -> None:
+    """Show what is asked before an execution is refreshed."""
+    _of("running")(walk)
+    walk.page.locator("#ewf-verb-refresh").click()
+    expect(walk.page.locator(".ewf-confirmation")).to_be_visible()
+
+
+def refresh_several(walk: Walk) -> None:
+    """Show what is asked before several are refreshed."""
+    walk.go(f"{LIST}?view=attention")
+    walk.choose("refresh")
+
+
 def history(walk: Walk) -> None:
     """Show who did what."""
     _of("failed")(walk)
@@ -116,8 +138,14 @@ SCENES: dict[str, Callable[[Walk], None]] = {
     "history": history,
     "order": order,
     "run-workflow": run_workflow,
-    "job": job,
+    "refresh": refresh,
+    "refresh-several": refresh_several,
     "jobs": jobs,
+    "job-running": _job("running"),
+    "job-done": _job("completed"),
+    "job-canceled": _job("canceled"),
+    "job-failed": _job("failed"),
+    "job": job,
 }
 #: What the documentation shows.
 SHOWN = ("list", "execution", "cancel-all", "job", "order", "run-workflow")

@@ -206,9 +206,24 @@ def walk_by_keyboard(walk: Walk) -> None:
     expect(walk.page.locator(".ewf-execution")).to_be_visible()
     tab_to(walk.page, walk.page.get_by_role("button", name="Refresh…"))
     walk.page.keyboard.press("Enter")
+    expect(walk.page.locator(".ewf-confirmation")).to_be_visible()
     tab_to(walk.page, walk.page.get_by_role("button", name="Yes, I’m sure"))
     walk.page.keyboard.press("Enter")
     expect(walk.page.locator(".messagelist")).to_contain_text("1 execution is due now")
+
+
+def run_by_keyboard(walk: Walk) -> None:
+    """Run a workflow from the order's own page with Tab and Enter alone."""
+    walk.go(f"/admin/shop/order/{walk.order}/change/")
+    before = walk.page.locator(".ewf-host-executions tbody tr").count()
+    tab_to(walk.page, walk.page.get_by_role("link", name="Run workflow…"))
+    walk.page.keyboard.press("Enter")
+    expect(walk.page.locator(".ewf-run")).to_be_visible()
+    tab_to(walk.page, walk.page.get_by_role("button", name="Run it"))
+    walk.page.keyboard.press("Enter")
+    expect(walk.page.locator(".ewf-execution")).to_be_visible()
+    walk.go(f"/admin/shop/order/{walk.order}/change/")
+    expect(walk.page.locator(".ewf-host-executions tbody tr")).to_have_count(before + 1)
 
 
 MOST_TABS = 80
@@ -251,4 +266,5 @@ STEPS: tuple[Callable[[Walk], None], ...] = (
     cancel_all_that_match,
     run_from_the_order,
     walk_by_keyboard,
+    run_by_keyboard,
 )
