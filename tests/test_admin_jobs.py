@@ -90,6 +90,19 @@ def test_without_a_total_there_are_words_alone(clerk, values):
     assert "0 done, 0 skipped, 0 failed" in text
 
 
+@pytest.mark.parametrize(
+    ("filters", "said"),
+    [({"workflow": "bake", "statuses": ["queued"]}, "queued bake ann"), ({}, "– ann")],
+)
+def test_the_list_says_what_each_job_is_about(clerk, filters, said):
+    """In few words; a job without a filter is about all there was."""
+    make(filters=filters, done_count=1)
+    text = parts(clerk.get(url("changelist")).text)
+
+    assert f"0 failed {said}" in text
+    assert "Jobs | Django site admin" in text
+
+
 def test_the_list_renews_the_rows_that_move(clerk):
     """Open jobs are marked; the answer holds their cells, and then says that nothing is new."""
     running, done = make(total=3), make(Job.Status.DONE, due_at=None)
@@ -196,7 +209,7 @@ def test_the_page_says_how_it_stands_and_why_it_failed(clerk):
     said = parts(clerk.get(url("change", failed.pk)).text)
     assert "It has ended before its time" in said
     assert "What went wrong ann has no right" in said
-    assert "None so far." in said
+    assert "Skipped and failed None" in said
     assert "It ends before its next execution." in clerk.get(url("change", ending.pk)).text
 
 

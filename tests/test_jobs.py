@@ -12,7 +12,7 @@ from django.db import connections
 from django.urls import reverse
 
 from embedworkflow_django import jobs, selection, services
-from embedworkflow_django.admin import actions, frozen, presentation
+from embedworkflow_django.admin import actions, frozen, lists, presentation
 from embedworkflow_django.exceptions import InvalidTransition
 from embedworkflow_django.keys import time_of, uuid7
 from embedworkflow_django.models import Execution, ExecutionEvent, Job, Status
@@ -355,7 +355,9 @@ def shown(client, rows, **more):
 
 def test_all_that_match_become_a_job(many, admin_client, river):
     """The frozen filter is shown; once it is confirmed, a job does it, and its page says so."""
-    assert "All 4 executions that match" in press(admin_client, many).text
+    question = press(admin_client, many)
+    assert "All 4 executions that match" in question.text
+    assert "Cancel 4 executions?" == question.context["title"]
     form = shown(admin_client, many)
     late = river.execute()
     answer = press(admin_client, many, **form)
@@ -375,6 +377,47 @@ def test_all_that_match_become_a_job(many, admin_client, river):
     assert (
         "4 done, 0 skipped" in admin_client.get(reverse("admin:embedworkflow_job_changelist")).text
     )
+
+
+def test_more_than_are_counted_become_a_job_too(many, admin_client, monkeypatch):
+    """The question and the job do not say how many there are."""
+    monkeypatch.setattr(lists, "MAX_COUNT", 3)
+    question = press(admin_client, many)
+    assert "All 3+ executions that match" in question.text
+    assert "Cancel" == question.context["title"]
+    press(admin_client, many, **shown(admin_client, many))
+
+    assert Job.objects.get().total is None
+
+
+def test_what_matches_is_asked_when_its_turn_comes(river, person):
+    """One that matches no more is left alone, and one that has come to match is not."""
+    gone, come, stays = queue(river.alias, 3)
+    river.rows().exclude(pk=come.pk).update(status=Status.FAILED)
+    start(river.alias, person, "run_again", {"statuses": ["failed"]})
+    river.rows().filter(pk=gone.pk).update(status=Status.COMPLETED)
+    river.rows().filter(pk=come.pk).update(status=Status.FAILED)
+    work(river.alias)
+
+    again = river.rows().exclude(run_again_of=None).values_list("run_again_of", flat=True)
+    assert {come.pk, stays.pk} == set(again)
+
+
+def test_a_part_reads_keys_alone(river, person):
+    """Each row's large columns are read by its verb, when its turn has come."""
+    queue(river.alias, 2)
+    start(river.alias, person)
+    said = []
+
+    def listen(execute, sql, params, many, context):
+        said.append(sql)
+        return execute(sql, params, many, context)
+
+    with connections[river.alias].execute_wrapper(listen):
+        work(river.alias)
+
+    (part,) = [sql for sql in said if f"LIMIT {jobs.PART_ROWS}" in sql]
+    assert "execution_data" not in part
 
 
 def test_what_was_confirmed_stays_a_job(many, admin_client, river):

@@ -207,8 +207,9 @@ class VerbsMixin(ShellMixin):
     ) -> HttpResponse:
         links = sources.SourceLinks(self.admin_site, request)
         shown = rows[:SAMPLE]
+        counted = count <= lists.MAX_COUNT
         context = {
-            "title": verb.label_plural,
+            "title": verb.question % {"count": count} if counted else verb.title,
             "verb": verb,
             "rows": [_affected(verb, row, links) for row in shown],
             "noted": any(verb.obstacle(row) for row in shown),

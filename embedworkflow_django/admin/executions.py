@@ -11,7 +11,6 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
@@ -170,12 +169,7 @@ class ExecutionAdminMixin(TriggerMapMixin, overview.OverviewMixin, live.LiveList
     @admin.display(description=_("created"))
     def created(self, execution: Execution) -> SafeString:
         """Return when it was created, on one line."""
-        local = presentation.local(execution.created_at)
-        return format_html(
-            '<span class="ewf-line" title="{}">{}</span>',
-            f"{local:%Y-%m-%d %H:%M:%S}",
-            date_format(local, "SHORT_DATETIME_FORMAT"),
-        )
+        return presentation.brief(execution.created_at)
 
     @admin.display(description=_("duration"))
     def duration(self, execution: Execution) -> SafeString:

@@ -20,7 +20,6 @@ from .verbs import Verb
 # The parameters of the list's URL that a job understands, and those that narrow nothing.
 _FILTERS = {"workflow", "trigger", "account", "q", "status", "created", quick.PARAMETER}
 _HARMLESS = {"p", "o", "e", "all"}
-_BOUNDS = {"since", "before"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,12 +85,11 @@ def frozen(parameters: Mapping[str, str]) -> dict[str, Any]:
     return filters
 
 
-def described(filters: Mapping[str, Any], newest: uuid.UUID) -> Iterator[tuple[str, str]]:
-    """Yield a frozen filter, for people: days as dates, in the viewer's time zone.
+def narrowed(filters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what a frozen filter narrows but for the time, for people.
 
     Args:
         filters: As ``selection.matching`` takes them.
-        newest: The newest execution that may be affected.
     """
     if "statuses" in filters:
         labels = dict(Status.choices)
@@ -101,13 +99,23 @@ def described(filters: Mapping[str, Any], newest: uuid.UUID) -> Iterator[tuple[s
         ("workflow", _("Workflow")),
         ("trigger", _("Trigger")),
         ("account", _("Account")),
-        ("since", _("Created from")),
-        ("before", _("Created before")),
         ("q", _("Search")),
     ):
         if name in filters:
-            value = str(filters[name])
-            yield label, _moment(uuid.UUID(value)) if name in _BOUNDS else value
+            yield label, str(filters[name])
+
+
+def described(filters: Mapping[str, Any], newest: uuid.UUID) -> Iterator[tuple[str, str]]:
+    """Yield a frozen filter, for people: days as dates, in the viewer's time zone.
+
+    Args:
+        filters: As ``selection.matching`` takes them.
+        newest: The newest execution that may be affected.
+    """
+    yield from narrowed(filters)
+    for name, label in (("since", _("Created from")), ("before", _("Created before"))):
+        if name in filters:
+            yield label, _moment(uuid.UUID(filters[name]))
     if not filters:
         yield _("Filter"), _("none: all executions")
     yield _("Created until"), _moment(newest)

@@ -50,7 +50,7 @@ class JobAdminMixin(live.LiveListMixin, live.LivePageMixin):
     change_form_template = "admin/embedworkflow/job/change_form.html"
     change_list_template = "admin/embedworkflow/job/change_list.html"
     live_display = ("status_badge", "progress", "finished")
-    list_display = ("what", "status_badge", "progress", "by", "created", "finished")
+    list_display = ("what", "status_badge", "progress", "chosen", "by", "created", "finished")
     list_display_links = ("what",)
     list_per_page = 50
     ordering = ("-pk",)
@@ -108,15 +108,21 @@ class JobAdminMixin(live.LiveListMixin, live.LivePageMixin):
             said,
         )
 
+    @admin.display(description=gettext_lazy("filter"))
+    def chosen(self, job: Job) -> SafeString:
+        """Return what it is about; when those were created is said on its page."""
+        values = [value for _label, value in frozen.narrowed(job.filters)]
+        return presentation.lines(*(values or ["–"]))
+
     @admin.display(description=gettext_lazy("created"))
-    def created(self, job: Job) -> str:
+    def created(self, job: Job) -> SafeString:
         """Return when it was confirmed."""
-        return presentation.timestamp(job.created_at)
+        return presentation.brief(job.created_at)
 
     @admin.display(description=gettext_lazy("finished"), empty_value="–")
-    def finished(self, job: Job) -> str | None:
+    def finished(self, job: Job) -> SafeString | None:
         """Return when it ended."""
-        return presentation.timestamp(job.finished_at) or None
+        return presentation.brief(job.finished_at) if job.finished_at else None
 
     # The page
 
@@ -175,7 +181,7 @@ class _Page:
         return {
             "asked": [
                 (_("By"), job.by),
-                (_("Confirmed"), self._admin.created(job)),
+                (_("Confirmed"), presentation.timestamp(job.created_at)),
                 *frozen.described(job.filters, job.newest),
             ]
         }
@@ -189,7 +195,7 @@ class _Page:
             "badge": _badge(job),
             "progress": self._admin.progress(job),
             "sentence": self._sentence(),
-            "finished": self._admin.finished(job),
+            "finished": presentation.timestamp(job.finished_at),
             "reasons": [each["reason"] for each in job.outcomes if "execution" not in each],
             "left_out": [
                 {**each, "url": page_on(site, self._request, Execution, each["execution"])}

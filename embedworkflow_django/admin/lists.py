@@ -10,7 +10,6 @@ from django.core.paginator import InvalidPage, Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
-from django.utils.text import capfirst
 
 from ..models import Execution
 from . import questions, quick, sources
@@ -50,11 +49,6 @@ class ExecutionChangeList(ChangeList):
     """The newest first, always; with the quick views' counts, and each row's source's URL."""
 
     quick_views: list[quick.Shown]
-
-    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        super().__init__(request, *args, **kwargs)
-        if not self.is_popup:
-            self.title = capfirst(str(self.opts.verbose_name_plural))
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
         """Return the one order that the primary key answers, whatever the URL asks for."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from django import forms
+from django.contrib.admin.options import IS_POPUP_VAR
 from django.contrib.admin.utils import display_for_value, lookup_field, unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -25,6 +26,7 @@ from django.utils import timezone
 from django.utils.cache import get_conditional_response, patch_cache_control
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 
 from .shell import ShellMixin
 
@@ -69,7 +71,10 @@ class LiveListMixin(ShellMixin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Return the list; a script keeps its rows up to date."""
-        answer = super().changelist_view(request, extra_context)
+        own = {"title": capfirst(str(self.opts.verbose_name_plural))}
+        if IS_POPUP_VAR in request.GET:
+            own = {}
+        answer = super().changelist_view(request, {**own, **(extra_context or {})})
         context = answer.context_data if isinstance(answer, TemplateResponse) else None
         if context and "cl" in context:
             context["media"] += forms.Media(js=[SCRIPT])

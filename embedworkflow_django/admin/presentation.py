@@ -165,6 +165,16 @@ def local(when: datetime) -> datetime:
     return timezone.localtime(when) if timezone.is_aware(when) else when
 
 
+def brief(when: datetime) -> SafeString:
+    """Return a point in time on one line, to the minute; to the second for whoever points at it."""
+    seen = local(when)
+    return format_html(
+        '<span class="ewf-line" title="{}">{}</span>',
+        f"{seen:%Y-%m-%d %H:%M:%S}",
+        date_format(seen, "SHORT_DATETIME_FORMAT"),
+    )
+
+
 def timestamp(when: datetime | None) -> str:
     """Return a point in time to the second, in the viewer's time zone; empty for none."""
     if when is None:
