@@ -13,14 +13,16 @@ from pathlib import Path
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import User
+from django.db.models.signals import post_save
 from django.urls import path, reverse
 from django.utils import timezone, translation
 
 import embedworkflow_django
-from embedworkflow_django import intake
+from embedworkflow_django import intake, triggers
 from embedworkflow_django.admin import (
     ExecutionAdmin,
     WorkflowsAdminMixin,
+    actions,
     outlook,
     presentation,
     quick,
@@ -30,6 +32,7 @@ from embedworkflow_django.models import Execution, Job, Status
 
 from . import databases
 from .bakery.models import Cake
+from .declared import declaring
 
 LOCALE = Path(embedworkflow_django.__file__).parent / "locale"
 #: Each language, and how many forms its words have for numbers.
@@ -287,6 +290,10 @@ def anything(status: str, cake: Cake, **values) -> Execution:
     return execution
 
 
+def cake_saved(cake, **kwargs):
+    """Fulfil every cake."""
+
+
 def pages(client):
     """Yield the text of each page that the admin has."""
 
@@ -299,7 +306,9 @@ def pages(client):
     yield client.get(url("changelist"))
     yield client.get(url("live_rows"), {"ids": ids})
     yield client.get(url("overview"))
-    yield client.get(url("triggers"))
+    with declaring():
+        triggers.trigger(post_save, sender=Cake, workflow="w-1", once=True)(cake_saved)
+        yield client.get(url("triggers"))
     for each in every:
         yield client.get(url("change", each.pk))
         yield client.get(url("history", each.pk))
@@ -308,6 +317,8 @@ def pages(client):
         yield client.post(url(verb, each.pk))
         form = {"action": verb, "_selected_action": [each.pk for each in every]}
         yield client.post(url("changelist"), form, follow=True)
+        across = url("changelist") + "?created=today&view=attention"
+        yield client.post(across, form | {"select_across": "1"}, follow=True)
         yield client.post(url(verb, each.pk), {"confirmed": "yes"}, follow=True)
     kitchen = {"current_app": "kitchen"}
     yield client.get(reverse("admin:bakery_cake_change", args=[cake.pk], **kitchen))
@@ -336,8 +347,9 @@ FITTING = {
 @pytest.mark.django_db
 @pytest.mark.urls(__name__)
 @pytest.mark.parametrize("language", ["ar", "de"])
-def test_no_page_mixes_english_in(client, settings, language):
+def test_no_page_mixes_english_in(client, settings, monkeypatch, language):
     """Whatever can be seen is said in the viewer's language, in the direction it is read."""
+    monkeypatch.setattr(actions, "MAX_SELECTED", 2)
     settings.LANGUAGE_CODE = language
     client.force_login(User.objects.create_superuser("chef"))
     left_over = english(language)
