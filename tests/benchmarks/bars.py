@@ -18,7 +18,7 @@ def colour(name: str) -> str:
     return PEER if "Django" in name else FLOOR
 
 
-def draw(title: str, unit: str, bars: Iterable[dict], file: str) -> None:
+def draw(title: str, unit: str, bars: Iterable[dict], file: str, *, scale: str = "linear") -> None:
     """Draw bars, the shortest first, each with its ``name``, its ``value`` and a ``text``."""
     plt = pyplot()
     bars = sorted(bars, key=lambda bar: bar["value"])
@@ -26,8 +26,10 @@ def draw(title: str, unit: str, bars: Iterable[dict], file: str) -> None:
     figure, axes = plt.subplots(figsize=(10, 0.8 + 0.42 * len(bars)), layout="constrained")
     drawn = axes.barh(names, [bar["value"] for bar in bars], color=[colour(n) for n in names])
     axes.bar_label(drawn, [bar["text"] for bar in bars], padding=4, fontsize=9)
+    axes.set_xscale(scale)
     axes.invert_yaxis()
-    axes.margins(x=0.16)
+    axes.margins(x=0.25)
+    axes.xaxis.set_major_formatter("{x:,g}")
     axes.set_xlabel(unit)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(title, loc="left")

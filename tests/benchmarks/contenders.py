@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 EVERYWHERE = ("postgresql", "sqlite", "mariadb")
 OURS = "embedworkflow-django"
+REDIS = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/9")
+RABBITMQ = os.environ.get("RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672//")
 #: So many processes at the most, where each makes one call at a time.
 PROCESSES = 8
 
@@ -18,11 +22,14 @@ class Contender:
 
     Args:
         enqueue: Asks for a number of calls, in one transaction of the caller's.
-        worker: Returns a worker's command, given the calls that may be in flight.
+        worker: Returns a worker's command, given the calls that may be in flight; nothing where the
+            caller's own process does the work.
         apps: What is installed into the project.
         kinds: The databases that it runs on.
         needs: What its environment has besides it.
         one_at_a_time: Whether as many workers run as calls are in flight.
+        settings: What our own settings say besides.
+        broker: The URL of Celery's broker, where it is needed.
     """
 
     enqueue: Callable[[int], object]
@@ -31,6 +38,8 @@ class Contender:
     kinds: tuple[str, ...] = EVERYWHERE
     needs: tuple[str, ...] = ("requests",)
     one_at_a_time: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    broker: str = ""
 
 
 def _manage(*words: object) -> list[str]:
@@ -54,7 +63,7 @@ def _celery_tasks(count: int) -> None:
     from tests.benchmarks.shop import tasks
 
     for number in range(count):
-        tasks.task.delay(number)
+        tasks.task.delay_on_commit(number)
 
 
 def _outbox_pattern(count: int) -> None:
@@ -112,7 +121,7 @@ CONTENDERS = {
         worker=lambda calls: _manage("embedworkflow_worker", "--concurrency", calls),
         apps=("embedworkflow_django",),
     ),
-    "celery[redis]": Contender(enqueue=_celery_tasks, worker=_celery),
+    "celery[redis]": Contender(enqueue=_celery_tasks, worker=_celery, broker=REDIS),
     "django-outbox-pattern": Contender(
         enqueue=_outbox_pattern,
         worker=lambda calls: _manage("publish"),
@@ -134,7 +143,11 @@ CONTENDERS = {
         one_at_a_time=True,
     ),
     "django-webhook": Contender(
-        enqueue=_webhook, worker=_celery, apps=("django_webhook",), needs=("celery[redis]",)
+        enqueue=_webhook,
+        worker=_celery,
+        apps=("django_webhook",),
+        needs=("celery[redis]",),
+        broker=REDIS,
     ),
     "procrastinate[django]": Contender(
         enqueue=_procrastinate,
@@ -144,3 +157,17 @@ CONTENDERS = {
         needs=("aiohttp",),
     ),
 }
+PEERS = [name for name in CONTENDERS if name != OURS]
+
+_own = CONTENDERS[OURS]
+_told = replace(_own, settings={"NOTIFY": True}, kinds=("postgresql",))
+_by_celery = replace(_own, worker=_celery, settings={"DISPATCHER": "celery"})
+#: The ways in which a commit of ours wakes somebody.
+WAYS = {
+    f"{OURS}, thread": replace(_own, worker=lambda calls: [], settings={"DISPATCHER": "thread"}),
+    f"{OURS}, worker that is told": _told,
+    f"{OURS}, worker that looks": replace(_own, settings={"NOTIFY": False}),
+    f"{OURS}, Celery on Redis": replace(_by_celery, broker=REDIS),
+    f"{OURS}, Celery on RabbitMQ": replace(_by_celery, broker=RABBITMQ),
+}
+EVERYBODY = CONTENDERS | WAYS

@@ -18,7 +18,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.benchmarks import bars, environments, processor, workplace
-from tests.benchmarks.contenders import CONTENDERS, OURS
+from tests.benchmarks.contenders import OURS, PEERS
 
 SENTENCE = (
     "Calls a second that arrive at the remote, which is a process of its own, from the first tenth "
@@ -45,10 +45,7 @@ class Turns:
     def title(self) -> str:
         """What the table calls it."""
         count = f", {self.workers} workers" if self.workers > 1 else ""
-        if self.name == OURS or self.peer is None:
-            return f"{self.name}{count}"
-        about = self.peer.statements
-        return f"{self.name} {about['version']}, Django {about['django']}{count}"
+        return f"{environments.title(self.name, self.peer)}{count}"
 
     def take(self, remote: workplace.Remote, options: Any) -> None:
         """Deliver a backlog once."""
@@ -87,28 +84,14 @@ class Turns:
 @contextlib.contextmanager
 def sides(url: str, options: Any) -> Iterator[list[Turns]]:
     """Yield everybody who delivers."""
-    import django
-
     names = [OURS, *(options.peers or ())]
     found = [Turns(THREADS, options.workers)]
     if not options.delay:  # A loop waits for each answer.
         found.append(Turns(LOOP, options.workers))
-    variables = {"BENCHMARK_REMOTE": url, "BENCHMARK_CALLS": str(options.concurrency)}
-    with contextlib.ExitStack() as stack:
-        root = stack.enter_context(environments.folder(options.environments))
-        for name in names:
-            contender = CONTENDERS[name]
-            if options.database not in contender.kinds:
-                continue
-            python = sys.executable
-            if name != OURS:
-                admitted = f"Django<={django.__version__}"
-                needs = (*contender.needs, *environments.DRIVERS, "redis")
-                python = environments.environment(root / name, name, admitted, *needs)
-            command = (python, str(environments.HERE / "delivery_side.py"), name, options.database)
-            side = environments.start(stack, *command, **variables)
+    with environments.sides(names, url, options) as peers:
+        for name, peer in peers.items():
             counts = {1, options.workers} if name == OURS else {options.workers}
-            found += [Turns(name, workers, side) for workers in sorted(counts)]
+            found += [Turns(name, workers, peer) for workers in sorted(counts)]
         yield found
 
 
@@ -140,15 +123,14 @@ def table(turns: list[Turns], options: Any) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Measure, print, and draw."""
-    peers = [name for name in CONTENDERS if name != OURS]
     defaults = {"count": 1000, "rounds": 5, "concurrency": 8, "workers": 1, "delay": 0}
     parser = workplace.parser(SENTENCE, **defaults)
     parser.add_argument(
-        "--peers", nargs="*", choices=peers, help="other packages too; all unless named"
+        "--peers", nargs="*", choices=PEERS, help="other packages too; all unless named"
     )
     environments.add_options(parser)
     options = parser.parse_args()
-    options.peers = peers if options.peers == [] else options.peers
+    options.peers = PEERS if options.peers == [] else options.peers
     with workplace.remote(options.delay) as remote, sides(remote.url, options) as turns:
         for number in range(options.rounds):
             for each in turns if number % 2 else reversed(turns):

@@ -11,44 +11,49 @@ import contextlib
 import importlib.metadata
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import IO
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.benchmarks.contenders import CONTENDERS, PROCESSES
+from tests.benchmarks.contenders import EVERYBODY, PROCESSES
 
 ROOT = Path(__file__).resolve().parents[2]
-NOT_COUNTED = "BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET|DISCARD"
+# What begins and ends transactions; and what the server asks itself to check a foreign key.
+NOT_COUNTED = r"^\s*(BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET|DISCARD)|FOR KEY SHARE OF x$"
 
 
 class Side:
     """A contender on a database of its own."""
 
     def __init__(self, name: str, calls: int, log: IO[str]) -> None:
-        self._contender = CONTENDERS[name]
+        self._contender = EVERYBODY[name]
         self._calls = calls
         self._log = log
         self._workers: list[subprocess.Popen[bytes]] = []
         self._before: dict[str, int] = {}
 
-    def enqueue(self, count: int) -> int:
-        """Ask for so many calls."""
+    def enqueue(self, count: int) -> float:
+        """Ask for so many calls; return when they were committed, by the monotonic clock."""
         from django.db import transaction
 
         with transaction.atomic():
             self._contender.enqueue(count)
-        return count
+        return time.monotonic()
 
     def start(self, workers: int) -> list[int]:
         """Start workers."""
+        self._before = counted()
         if self._contender.one_at_a_time:
             workers *= min(self._calls, PROCESSES)
-        self._before = counted()
+        elif not self._contender.worker(self._calls):
+            return []
         self._workers = [
             subprocess.Popen(
                 self._contender.worker(self._calls),
@@ -98,7 +103,7 @@ def counted() -> dict[str, int]:
             cursor.execute(
                 "SELECT sum(calls) FROM pg_stat_statements JOIN pg_database d ON d.oid = dbid"
                 " WHERE datname = current_database() AND query !~* %s",
-                [f"^\\s*({NOT_COUNTED})"],
+                [NOT_COUNTED],
             )
             found["statements"] = int(cursor.fetchone()[0] or 0)
     return found
@@ -118,11 +123,18 @@ def project(name: str):
     try:
         yield
     finally:
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:  # Those of threads that end with the process.
+                cursor.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
         connection.creation.destroy_test_db(before, verbosity=0)
-        if "celery" in "".join((name, *CONTENDERS[name].needs)):
-            import redis
+        if EVERYBODY[name].broker:
+            from tests.benchmarks.shop.celery import app
 
-            redis.Redis.from_url(settings.CELERY_BROKER_URL).delete(settings.QUEUE)
+            with app.connection_for_write() as broker:
+                broker.default_channel.queue_delete(settings.QUEUE)
 
 
 def main(name: str, kind: str) -> None:
@@ -133,7 +145,7 @@ def main(name: str, kind: str) -> None:
     with tempfile.TemporaryFile("w+") as log, project(name):
         import django
 
-        version = importlib.metadata.version(name.partition("[")[0])
+        version = importlib.metadata.version(re.split(r"[\[,]", name)[0])
         print(json.dumps({"version": version, "django": django.__version__}), flush=True)
         side = Side(name, int(os.environ["BENCHMARK_CALLS"]), log)
         try:

@@ -9,9 +9,11 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+from tests.benchmarks.contenders import EVERYBODY, PEERS
 
 HERE = Path(__file__).resolve().parent
 # What tests/databases.py asks for.
@@ -77,3 +79,31 @@ def start(stack: contextlib.ExitStack, *command: str, **variables: str) -> Peer:
     )
     stack.enter_context(process)  # Which closes its input: it says good-bye.
     return Peer(process)
+
+
+@contextlib.contextmanager
+def sides(names: Iterable[str], url: str, options: Any) -> Iterator[dict[str, Peer]]:
+    """Yield each contender that the database suits, ready to be asked for calls to a remote."""
+    import django
+
+    found = {}
+    variables = {"BENCHMARK_REMOTE": url, "BENCHMARK_CALLS": str(options.concurrency)}
+    with contextlib.ExitStack() as stack:
+        root = stack.enter_context(folder(options.environments))
+        for name in names:
+            contender, python = EVERYBODY[name], sys.executable
+            if options.database not in contender.kinds:
+                continue
+            if name in PEERS:
+                needs = (f"Django<={django.__version__}", *contender.needs, *DRIVERS)
+                python = environment(root / name, name, *needs)
+            command = (python, str(HERE / "delivery_side.py"), name, options.database)
+            found[name] = start(stack, *command, **variables)
+        yield found
+
+
+def title(name: str, peer: Peer | None) -> str:
+    """Return what tables call a contender: peers with what they run on."""
+    if peer is None or name not in PEERS:
+        return name
+    return f"{name} {peer.statements['version']}, Django {peer.statements['django']}"

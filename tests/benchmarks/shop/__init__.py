@@ -2,7 +2,9 @@
 
 import os
 
-if os.environ.get("BENCHMARK_PEER") in {"celery[redis]", "django-webhook"}:
+from tests.benchmarks.contenders import EVERYBODY
+
+if EVERYBODY[os.environ["BENCHMARK_PEER"]].broker:
     from .celery import app as celery_app
 
     __all__ = ["celery_app"]

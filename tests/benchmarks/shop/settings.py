@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tests.benchmarks.contenders import CONTENDERS, PROCESSES
+from tests.benchmarks.contenders import EVERYBODY, PROCESSES
 from tests.databases import databases
 
 PEER = os.environ["BENCHMARK_PEER"]
@@ -17,9 +17,9 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATABASES = {"default": databases()["default"]}
-INSTALLED_APPS = ["django.contrib.contenttypes", *CONTENDERS[PEER].apps, "tests.benchmarks.shop"]
+INSTALLED_APPS = ["django.contrib.contenttypes", *EVERYBODY[PEER].apps, "tests.benchmarks.shop"]
 
-CELERY_BROKER_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/9")
+CELERY_BROKER_URL = EVERYBODY[PEER].broker
 CELERY_TASK_DEFAULT_QUEUE = QUEUE
 CELERY_TASK_IGNORE_RESULT = True
 EMBEDWORKFLOW = {
@@ -28,6 +28,7 @@ EMBEDWORKFLOW = {
     "DISPATCHER": "worker",
     "CONCURRENCY": CALLS,
     "POLL": (3600, 3600, 86400),
+    **EVERYBODY[PEER].settings,
 }
 RELIABLE_OUTBOX = {
     "DESTINATIONS": {
