@@ -34,6 +34,11 @@ def trigger_map(walk: Walk) -> None:
     expect(walk.page.locator(".messagelist")).to_be_visible()
 
 
+def index(walk: Walk) -> None:
+    """Show the app's own page in the admin."""
+    walk.go("/admin/embedworkflow/")
+
+
 def _of(status: str) -> Callable[[Walk], None]:
     def show(walk: Walk) -> None:
         walk.go(f"{LIST}?status={status}")
@@ -124,6 +129,7 @@ def run_workflow(walk: Walk) -> None:
 SCENES: dict[str, Callable[[Walk], None]] = {
     "list": executions,
     "attention": attention,
+    "index": index,
     "overview": overview,
     "triggers": trigger_map,
     "execution": _of("failed"),
@@ -148,4 +154,4 @@ SCENES: dict[str, Callable[[Walk], None]] = {
     "job": job,
 }
 #: What the documentation shows.
-SHOWN = ("list", "execution", "cancel-all", "job", "order", "run-workflow")
+SHOWN = ("list", "execution", "overview", "triggers", "cancel-all", "job", "order", "run-workflow")

@@ -169,9 +169,31 @@ def run_again_edited(walk: Walk) -> None:
     expect(walk.status()).to_have_text("completed")
 
 
+def watch_the_overview(walk: Walk) -> None:
+    """See a number of the overview grow, on a page that is never loaded again."""
+    walk.go(LIST)
+    walk.page.get_by_role("link", name="Overview").click()
+    tile = walk.page.locator(".ewf-tile").filter(has_text="Queued")
+    expect(tile.locator("b")).to_have_text("0")
+    walk.page.evaluate("window.isSame = true")
+    pile_up(walk.stage)
+    expect(tile.locator("b")).to_have_text(str(BACKLOG))
+    assert walk.page.evaluate("window.isSame"), "the overview was loaded again"
+    tile.get_by_role("link").click()
+    expect(walk.page.locator(".paginator")).to_contain_text(f"{BACKLOG} executions")
+
+
+def ask_about_a_workflow(walk: Walk) -> None:
+    """Have the API say on the trigger map that a workflow exists and is on."""
+    walk.page.get_by_role("link", name="Trigger map").click()
+    trigger = walk.page.get_by_role("region", name=f"starts {FULFILMENT}")
+    expect(trigger).to_contain_text("shop.workflows:")
+    trigger.get_by_role("button").click()
+    expect(walk.page.locator(".messagelist")).to_contain_text("exists and is on")
+
+
 def cancel_all_that_match(walk: Walk) -> None:
     """Cancel all that match, more than a request does, by a job that says how far it is."""
-    pile_up(walk.stage)
     walk.go(f"{LIST}?workflow={NEWSLETTER}&status=queued")
     walk.choose("cancel", across=True)
     frozen = walk.page.locator("#ewf-frozen")
@@ -263,6 +285,8 @@ STEPS: tuple[Callable[[Walk], None], ...] = (
     resolve_it,
     stop_one,
     run_again_edited,
+    watch_the_overview,
+    ask_about_a_workflow,
     cancel_all_that_match,
     run_from_the_order,
     walk_by_keyboard,
