@@ -214,6 +214,9 @@ class Execution(models.Model):
             PartialIndex(fields=["account", "due_at"], name="ewf_execution_account_due"),
             models.Index(fields=["status", "-id"], name="ewf_execution_status"),
             models.Index(fields=["workflow", "-id"], name="ewf_execution_workflow"),
+            models.Index(
+                fields=["workflow", "status", "-id"], name="ewf_execution_workflow_status"
+            ),
             models.Index(fields=["account", "-id"], name="ewf_execution_account"),
             models.Index(fields=["trigger", "-id"], name="ewf_execution_trigger"),
             models.Index(fields=["hashid"], name="ewf_execution_hashid"),

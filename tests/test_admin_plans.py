@@ -38,6 +38,10 @@ PLACES = [
     {"trigger": "shop.sold"},
     *({"created": day} for day in ("today", "yesterday", "week")),
     {"status": "failed", "created": "today"},
+    {"workflow": "common", "status": "failed"},
+    {"workflow": "common", "status": "deleted"},
+    {"workflow": "rare", "status": "failed"},
+    {"workflow": "rare", "status": "completed"},
     *({"q": term} for term in ("019a0000", "r-17", "hash17", "key-17", "bakery.cake:17", "rare")),
 ]
 
