@@ -1,8 +1,7 @@
 """A contender's side of ``delivery.py``: its database, its backlog and its workers.
 
 It is started with the Python of the contender's environment, says which versions it runs on, and
-answers ``enqueue COUNT``, ``start WORKERS`` with the ids of processes, ``stop`` with the statements
-and commits since the start, where the database counts them, and ``said`` with the workers' words.
+answers each line that names a public method of ``Side`` and a number, with what it returns.
 """
 
 from __future__ import annotations
@@ -10,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import json
+import logging
 import os
 import re
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.benchmarks.contenders import EVERYBODY, PROCESSES
 
 ROOT = Path(__file__).resolve().parents[2]
+#: The seconds between two requests.
+PAUSE = 0.003
 # What begins and ends transactions; and what the server asks itself to check a foreign key.
 NOT_COUNTED = r"^\s*(BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET|DISCARD)|FOR KEY SHARE OF x$"
 
@@ -47,8 +50,18 @@ class Side:
             self._contender.enqueue(count)
         return time.monotonic()
 
+    def execute(self, count: int) -> list[float]:
+        """Return the median and the 99th percentile of asking for one call, in seconds."""
+        times = []
+        for _ in range(count):
+            began = time.perf_counter()
+            self.enqueue(1)
+            times.append(time.perf_counter() - began)
+            time.sleep(PAUSE)
+        return [statistics.median(times), statistics.quantiles(times, n=100)[-1]]
+
     def start(self, workers: int) -> list[int]:
-        """Start workers."""
+        """Start workers; return the ids of their processes."""
         self._before = counted()
         if self._contender.one_at_a_time:
             workers *= min(self._calls, PROCESSES)
@@ -67,7 +80,7 @@ class Side:
         return [worker.pid for worker in self._workers]
 
     def stop(self, _: int = 0) -> dict[str, int]:
-        """End the workers."""
+        """End the workers; return the statements and commits since the start, where known."""
         for worker in self._workers:
             worker.terminate()
         for worker in self._workers:
@@ -123,6 +136,7 @@ def project(name: str):
     try:
         yield
     finally:
+        logging.disable()  # Threads that end with the process will miss their tables.
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:  # Those of threads that end with the process.
                 cursor.execute(

@@ -15,7 +15,7 @@ _NUMBERS = {
     "sqlite": "(WITH RECURSIVE s(n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM s"
     " WHERE n < {last}) SELECT n FROM s) numbers",
 }
-_ANALYZE = {"postgresql": "VACUUM ANALYZE", "mysql": "ANALYZE TABLE", "sqlite": "ANALYZE"}
+ANALYZE = {"postgresql": "VACUUM ANALYZE", "mysql": "ANALYZE TABLE", "sqlite": "ANALYZE"}
 
 
 class Dialect:
@@ -79,7 +79,7 @@ def fill(connection: Any, model: Any, rows: int, known: dict[str, str]) -> None:
                 f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(values)}"
                 f" FROM {numbers}"
             )
-        cursor.execute(f"{_ANALYZE[connection.vendor]} {table}")
+        cursor.execute(f"{ANALYZE[connection.vendor]} {table}")
 
 
 def _nothing(field: Any) -> str:
