@@ -71,6 +71,7 @@ def pages(client):
         "resolve": client.post(of(unconfirmed, "resolve")),
         "overview": client.get(reverse("kitchen:embedworkflow_execution_overview")),
         "jobs": client.get(reverse("admin:embedworkflow_job_changelist")),
+        "job cancel": client.post(reverse("admin:embedworkflow_job_cancel", args=[job.pk])),
         "job": client.get(reverse("admin:embedworkflow_job_change", args=[job.pk])),
         "triggers": client.get(reverse("kitchen:embedworkflow_execution_triggers")),
         "object": client.get(url(cake)),

@@ -170,10 +170,13 @@ def test_a_job_stays_on_its_own_site(clerk):
     filters = "?_changelist_filters=p%3D1"
 
     page = clerk.get(url("change", job.pk) + filters).text
-    canceled = clerk.post(url("cancel", job.pk) + filters)
+    question = clerk.post(url("cancel", job.pk) + filters).text
+    canceled = clerk.post(url("cancel", job.pk) + filters, {"confirmed": "yes"})
 
     assert f'formaction="{url("cancel", job.pk)}{filters}"' in page
-    assert "/admin/embedworkflow" not in page
+    assert f'action="{url("cancel", job.pk)}{filters}"' in question
+    assert f'href="{url("change", job.pk)}{filters}"' in question
+    assert "/admin/embedworkflow" not in page + question
     assert url("change", job.pk) + filters == canceled.url
 
 

@@ -295,7 +295,7 @@ NEEDED = {
     "embedworkflow_job_cancel": ("post", {"view_job", "cancel_job"}),
 }
 #: What answers by leading elsewhere.
-AT_ONCE = {"embedworkflow_execution_probe", "embedworkflow_job_cancel"}
+AT_ONCE = {"embedworkflow_execution_probe"}
 
 
 def key_for(name):

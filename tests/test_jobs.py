@@ -475,13 +475,20 @@ def test_whoever_may_not_see_jobs_stays_on_the_list(many, client):
 
 
 def test_an_open_job_can_be_canceled_once(many, admin_client):
-    """With a log entry; a second time says that it has ended."""
+    """Once it is confirmed, with a log entry; a second time says that it has ended."""
     press(admin_client, many, **shown(admin_client, many))
     url = reverse("admin:embedworkflow_job_cancel", args=[Job.objects.get().pk])
     assert 405 == admin_client.get(url).status_code
-    assert "It ends before" in admin_client.post(url, follow=True).text
+    question = admin_client.post(url)
+    assert "Cancel this job?" in question.text
+    assert "<dt>Status</dt><dd>queued</dd>" in question.text
+    assert f'action="{url}"' in question.text
+    assert Job.objects.get().cancel_requested_at is None
+    yes = {"confirmed": "yes"}
+    assert "It ends before" in admin_client.post(url, yes, follow=True).text
     jobs.work("default")
-    assert "It has ended already." in admin_client.post(url, follow=True).text
+    for form in (yes, {}):
+        assert "It has ended already." in admin_client.post(url, form, follow=True).text
 
     assert LogEntry.objects.filter(change_message__contains="Canceled").exists()
     gone = reverse("admin:embedworkflow_job_cancel", args=[uuid7()])

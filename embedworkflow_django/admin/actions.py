@@ -26,7 +26,7 @@ from ..exceptions import EmbedWorkflowError, InvalidExecution
 from ..models import Execution, Job
 from . import frozen, lists, presentation, quick, sources, verbs
 from .forms import DataForm, ResolveForm
-from .shell import ShellMixin, page_on
+from .shell import CONFIRMED, ShellMixin, page_on
 from .verbs import VERBS, Verb
 
 # The most that one request does; a form may not have more fields than about twice as many.
@@ -35,7 +35,6 @@ MAX_SELECTED = 500
 MAX_REPORTED = 10
 # How many of all that match are shown before they are confirmed.
 SAMPLE = 20
-CONFIRMED = "confirmed"
 # The filter of all that match, as it was shown.
 SIGNED = "frozen"
 Refusals = list[tuple[str, str]]

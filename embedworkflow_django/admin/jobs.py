@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 from .. import jobs
 from ..models import Execution, Job, Status
 from . import frozen, live, presentation
-from .shell import page_on
+from .shell import CONFIRMED, page_on
 from .verbs import VERBS
 
 _SENTENCES = {
@@ -144,7 +144,7 @@ class JobAdminMixin(live.LiveListMixin, live.LivePageMixin):
         return [cancel, *super().get_urls()]
 
     def cancel_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """End a job before its next row.
+        """End a job before its next row, once that is confirmed.
 
         Args:
             request: Anything but a POST is refused.
@@ -157,12 +157,24 @@ class JobAdminMixin(live.LiveListMixin, live.LivePageMixin):
             return HttpResponseNotAllowed(["POST"])
         if job is None:
             return self.not_found(request, object_id)
+        if job.is_open and CONFIRMED not in request.POST:
+            return self._confirmation(request, job)
         if jobs.cancel(job):
             self.log_change(request, job, _("Canceled"))
             self.message_user(request, _("It ends before its next execution."))
         else:
             self.message_user(request, _("It has ended already."), "WARNING")
         return HttpResponseRedirect(self.url_of(request, "change", job.pk))
+
+    def _confirmation(self, request: HttpRequest, job: Job) -> HttpResponse:
+        page = _Page(self, request, job)
+        context = {
+            "title": _("Cancel this job?"),
+            "back_url": self.url_of(request, "change", job.pk),
+            **page.lasting(),
+            **page.moving(),
+        }
+        return self.page(request, "confirmation.html", context)
 
 
 class _Page:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 else:
     _ModelAdmin = object
 
+# What a form carries that was confirmed.
+CONFIRMED = "confirmed"
+
 
 class ShellMixin(_ModelAdmin):
     """Pages that stay on their own admin site and keep the list's filters.

@@ -92,6 +92,13 @@ def _job(status: str) -> Callable[[Walk], None]:
     return show
 
 
+def cancel_job(walk: Walk) -> None:
+    """Show what is asked before a job is canceled."""
+    _job("running")(walk)
+    walk.page.locator("#ewf-verb-cancel").click()
+    expect(walk.page.locator(".ewf-confirmation")).to_be_visible()
+
+
 def refresh(walk: Walk) -> None:
     """Show what is asked before an execution is refreshed."""
     _of("running")(walk)
@@ -147,11 +154,12 @@ SCENES: dict[str, Callable[[Walk], None]] = {
     "refresh": refresh,
     "refresh-several": refresh_several,
     "jobs": jobs,
-    "job-running": _job("running"),
+    "job": _job("running"),
+    "job-cancel": cancel_job,
     "job-done": _job("completed"),
     "job-canceled": _job("canceled"),
     "job-failed": _job("failed"),
-    "job": job,
+    "job-new": job,
 }
 #: What the documentation shows.
 SHOWN = ("list", "execution", "overview", "triggers", "cancel-all", "job", "order", "run-workflow")

@@ -54,10 +54,12 @@ def pages() -> Iterator[tuple[str, Any, str]]:
         return client.post(page, data, follow=True)
 
     listed = url("changelist")
+    yes = {"confirmed": "yes"}
     job = Job.objects.create(verb="cancel", newest=execution.pk, by="boss", total=3)
     yield "jobs", client.get(reverse("admin:embedworkflow_job_changelist")), "data-ewf-moves"
     yield "job", client.get(admin_url(job, "change")), 'class="ewf-job"'
-    yield "job canceled", client.post(admin_url(job, "cancel"), follow=True), "It ends before"
+    yield "job asked", post(admin_url(job, "cancel")), 'class="ewf-confirmation"'
+    yield "job canceled", post(admin_url(job, "cancel"), yes), "It ends before"
     yield "list", client.get(listed), 'id="ewf-list"'
     yield "quick view", client.get(f"{listed}?view=queued"), 'aria-current="page"'
     yield "overview", client.get(url("overview")), 'class="ewf-overview"'
@@ -67,10 +69,10 @@ def pages() -> Iterator[tuple[str, Any, str]]:
     cancel = url("cancel", execution.pk)
     yield "confirmation", post(cancel), 'class="ewf-confirmation"'
     yield "resolve", post(url("resolve", unconfirmed.pk)), 'name="remote_id"'
-    yield "canceled", post(cancel, {"confirmed": "yes"}), "ewf-canceled"
+    yield "canceled", post(cancel, yes), "ewf-canceled"
     again = {"action": "run_again", "_selected_action": str(execution.pk)}
     yield "action", post(listed, again), 'class="ewf-confirmation"'
-    yield "action done", post(listed, {**again, "confirmed": "yes"}), "ewf-queued"
+    yield "action done", post(listed, {**again, **yes}), "ewf-queued"
     assert 2 == Execution.objects.for_source(order).count()
     yield "order", client.get(order_url := admin_url(order, "change")), 'id="workflows"'
     run = admin_url(order, "run_workflow")
