@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +145,7 @@ def timed(function: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def ratio(ours: list[float], floor: list[float]) -> dict[str, float]:
+def ratio(ours: Sequence[float], floor: Sequence[float]) -> dict[str, float]:
     """Return the median and the quartiles of the per-round ratios."""
     ratios = sorted(a / b for a, b in zip(ours, floor, strict=True))
     if len(ratios) < 2:
