@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -111,21 +111,20 @@ def insert(rows: Sequence[Execution], *, using: str, ignore_conflicts: bool = Fa
         using: The database's alias.
         ignore_conflicts: Whether a row whose idempotency key is taken is passed over.
     """
-    connection = connections[using]
+    connection, fields = connections[using], _asked_fields()
     head, placeholders, tail = _insert_parts(connection.vendor, ignore_conflicts)
     with transaction.mark_for_rollback_on_error(using=using), connection.cursor() as cursor:
         for start in range(0, len(rows), BATCH):
             batch = rows[start : start + BATCH]
-            parameters = [value for row in batch for value in _parameters(row, connection)]
+            parameters = [
+                _stored(field, getattr(row, field.attname), connection)
+                for row in batch
+                for field in fields
+            ]
             cursor.execute(f"{head}{', '.join([placeholders] * len(batch))} {tail}", parameters)
     for row in rows:
         row._state.adding = False
         row._state.db = using
-
-
-def _parameters(row: Execution, connection: BaseDatabaseWrapper) -> Iterator[Any]:
-    for field in _asked_fields():
-        yield _stored(field, getattr(row, field.attname), connection)
 
 
 @lru_cache(maxsize=1)
@@ -135,9 +134,10 @@ def _asked_fields() -> list[Any]:
 
 def _stored(field: Any, value: Any, connection: BaseDatabaseWrapper) -> Any:
     """Return a value as the driver takes it."""
-    if type(value) in _AS_IT_IS and not isinstance(field, models.JSONField):
+    kind = type(value)
+    if value is None or (kind in _AS_IT_IS and not isinstance(field, models.JSONField)):
         return value
-    if type(value) is datetime and value.tzinfo is not None:
+    if kind is datetime and value.tzinfo is not None:
         # What the field would ask further has been seen to.
         return connection.ops.adapt_datetimefield_value(value)
     return field.get_db_prep_save(value, connection)
