@@ -48,6 +48,8 @@ UNSTORABLE = (IntegrityError, DataError, ValueError)
 # How long ended calls are gathered before they are written together, in seconds.
 GATHER = 0.1
 LONGEST_DATABASE_PAUSE = 30.0
+# How often in a row a database fails a worker that has little time, until it leaves it alone.
+TRIES = 3
 # How often rows are looked for whose account the settings do not know, in seconds.
 STRANGERS = 60.0
 # How often a worker's process does its chores, in seconds; and how soon after it was woken.
@@ -117,6 +119,7 @@ class Worker:
         # Where the last claim has brought less than it might have.
         self._quiet: set[_Look] = set()
         self._failures: Counter[str] = Counter()
+        self._tries: float = math.inf
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._abandoned = threading.Event()
@@ -150,10 +153,13 @@ class Worker:
 
         Args:
             timeout: Seconds after which what has not begun is given back; ``None`` for no limit.
+                With one, a database that is away is not waited for: what could not be written is
+                left to its lease, and done again under its key.
         """
         due_before = timezone.now()
         ends = None if timeout is None else time.monotonic() + timeout
         self._chores_at = math.inf  # They come last.
+        self._tries = math.inf if timeout is None else TRIES
         with self._desk:
             self._run_until_idle(due_before, ends)
 
@@ -420,9 +426,9 @@ class Worker:
             self._pauses.heard(ended.claimed.execution.account, ended.error)
             if self._nothing_follows:
                 break
-        if self._heard and (
-            self._nothing_follows or time.monotonic() >= self._gathered_since + GATHER
-        ):
+        # It lies ahead where a database has failed.
+        gathered = time.monotonic() - self._gathered_since
+        if self._heard and gathered >= (0.0 if self._nothing_follows else GATHER):
             self._record()
         if self._announcer is None:
             for told in self._tell_all():
@@ -456,7 +462,7 @@ class Worker:
     def _keep(self, using: str, together: list[_Ended], error: Exception) -> None:
         """Keep what could not be written, to try again while its lease lasts."""
         for ended in together:
-            if time.monotonic() < ended.claimed.expires:
+            if time.monotonic() < ended.claimed.expires and self._failures[using] < self._tries:
                 self._heard.append(ended)
             else:
                 self._leave(ended.claimed, error)

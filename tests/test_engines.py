@@ -6,6 +6,7 @@ import sys
 from contextlib import contextmanager
 
 import pytest
+from django.db import OperationalError, connections
 
 from embedworkflow_django import conf, dispatchers, signals
 from embedworkflow_django.engines import Shifts
@@ -109,6 +110,27 @@ def test_a_shift_that_has_lasted_long_leaves_the_rest_to_the_next(river, messeng
 
     assert 1 == river.rows().queued().count()
     assert 0 in sent
+
+
+def test_a_database_that_is_away_is_not_waited_for(river, messenger, sent, log_watch):
+    """Others need the engine's slot; what could not be written is done again by its timer."""
+    river.configure(POLL=(3600, 3600, 7200), LEASE=100)
+    row = river.execute()
+
+    def away(execute, sql, *rest):
+        if "remote_id" in sql.partition(" SET ")[2]:
+            raise OperationalError("away")
+        return execute(sql, *rest)
+
+    with connections[river.alias].execute_wrapper(away):
+        Shifts(messenger).work(river.alias)
+
+    assert "execution_left" in log_watch.seen
+    assert round(conf.settings.lease.total_seconds()) in sent
+    river.make_due()
+    river.work()
+    assert Status.RUNNING == river.row(row).status
+    assert 1 == len(river.sandbox.executions)
 
 
 def test_a_timer_is_left_to_a_backend_that_can_hold_it(river):
