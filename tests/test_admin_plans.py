@@ -8,17 +8,21 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from django.db import connections
+from django.db.models.signals import post_save
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from embedworkflow_django import keys
+from embedworkflow_django import figures, keys, triggers
 from embedworkflow_django.admin import lists
 from embedworkflow_django.models import Execution, Status
 
+from .bakery.models import Cake
 from .databases import DEFAULT, EVERY_DATABASE
+from .declared import declaring
 
 ROWS = 3000
 CAP = 150
@@ -55,7 +59,7 @@ def rows():
             id=uuid.UUID(int=keys.first_of(at).int | number),
             workflow="rare" if number < 20 else "common",
             account="eu" if number < 20 else "default",
-            trigger="shop.sold" if number % 500 == 0 else "",
+            trigger="shop.sold" if number % 500 == 0 else "shop.placed",
             source_type="bakery.cake",
             source_id=str(number),
             remote_id=f"r-{number}",
@@ -113,22 +117,43 @@ def read_sqlite(cursor, sql):
 READ = {"postgresql": read_postgresql, "mysql": read_mariadb, "sqlite": read_sqlite}
 
 
+@pytest.fixture
+def _two_triggers(monkeypatch):
+    """Declare the triggers of the rows, and no others."""
+    monkeypatch.setattr(triggers, "registry", {})
+    with declaring():
+        for name in ("sold", "placed"):
+
+            def function(instance, **kwargs):
+                return None
+
+            function.__module__, function.__qualname__ = "shop", name
+            triggers.trigger(post_save, sender=Cake, workflow="common")(function)
+        yield
+
+
+@pytest.mark.usefixtures("_two_triggers")
 @pytest.mark.parametrize("alias", EVERY_DATABASE)
 def test_no_question_reads_more_than_its_answer(alias, monkeypatch):
     """What is asked of a table of any size reads as many rows as are shown or counted, at most."""
     monkeypatch.setattr(lists, "MAX_COUNT", CAP)
+    monkeypatch.setattr(figures, "CAP", CAP)
+    monkeypatch.setattr(figures, "_SAMPLE", CAP)
     Execution.objects.using(alias).bulk_create(rows())
     connection = connections[alias]
     with connection.cursor() as cursor:
         words = {"postgresql": "VACUUM ANALYZE", "mysql": "ANALYZE TABLE", "sqlite": "ANALYZE"}
         cursor.execute(f"{words[connection.vendor]} embedworkflow_execution")
         cursor.fetchall() if connection.vendor == "mysql" else None
+    cache.clear()
     client = Client()
     client.force_login(User.objects.create_superuser("chef"))
     url = reverse("admin:embedworkflow_execution_changelist")
     moving = [row.pk.hex for row in Execution.objects.filter(status=Status.RUNNING)]
     live = reverse("admin:embedworkflow_execution_live_rows")
     answers = [(url, place) for place in PLACES] + [(live, {"ids": ",".join(moving)})]
+    own = ("overview", "triggers")
+    answers += [(reverse(f"admin:embedworkflow_execution_{page}"), {}) for page in own]
 
     read = {}
     for page, query in answers:
