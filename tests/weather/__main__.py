@@ -66,6 +66,7 @@ def main() -> int:
         for name, scene in chosen.items():
             outcome = play(scene, options.size or scene.size, packages=packages)
             print("  ".join(cell.ljust(8) for cell in _cells(name, outcome)), flush=True)
+            print(*(f"  {remark}\n" for remark in outcome.remarks), sep="", end="")
             if not outcome.is_sound:
                 wrong = True
                 print(*outcome.lost[:10], *outcome.doubled[:10], *outcome.complaints, sep="\n  ")

@@ -237,8 +237,6 @@ SCENES: dict[str, Scene] = {
     "uvicorn": Scene(play=_serve(_uvicorn, prefix="a"), needs=("uvicorn",)),
     "uvicorn-2": Scene(play=_serve(_uvicorn, "--workers", "2", prefix="a"), needs=("uvicorn",)),
     "uwsgi": Scene(play=_serve(_uwsgi, "--enable-threads"), needs=("uwsgi",)),
-    "uwsgi-lazy": Scene(
-        play=_serve(_uwsgi, "--threads", "4", "--lazy-apps", first="first"), needs=("uwsgi",)
-    ),
+    "uwsgi-lazy": Scene(play=_serve(_uwsgi, "--threads", "4", "--lazy-apps"), needs=("uwsgi",)),
     "uwsgi-no-threads": Scene(play=_without_threads, needs=("uwsgi",)),
 }
