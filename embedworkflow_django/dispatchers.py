@@ -100,8 +100,8 @@ class ThreadDispatcher(Dispatcher):
             if self._thread is None or not self._thread.is_alive():
                 if not threads_run():
                     logger.warning(
-                        "This uWSGI has no threads: what is queued may wait until the process ends. "
-                        "Start it with --enable-threads.",
+                        "This uWSGI has no threads: what is queued may wait until the process "
+                        "ends. Start it with --enable-threads.",
                         extra={"event_name": "threads_missing"},
                     )
                 self._thread = _WorkerThread()
