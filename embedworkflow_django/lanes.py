@@ -80,6 +80,11 @@ class Lane:
         return not self.in_hand and self.room() > 0
 
     @property
+    def is_ahead(self) -> bool:
+        """Whether more is in hand than its threads can have begun."""
+        return self.in_hand > self._concurrency
+
+    @property
     def wants_a_thread(self) -> bool:
         """Whether one more thread has something to do."""
         return len(self.threads) < min(self._concurrency, self.in_hand)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -84,10 +85,14 @@ class Pauses:
             return None
         return max(0.0, min(p.until for p in self._pauses.values()) - time.monotonic())
 
-    def probes(self) -> list[str]:
-        """Return the accounts of which one row is to be tried now, and begin their probes."""
+    def probes(self, *, without: Collection[str] = ()) -> list[str]:
+        """Return the accounts of which one row is to be tried now, and begin their probes.
+
+        Args:
+            without: Accounts whose probes have to wait.
+        """
         now = time.monotonic()
-        due = [account for account, pause in self._pauses.items() if pause.until <= now]
+        due = [a for a, pause in self._pauses.items() if pause.until <= now and a not in without]
         for account in due:
             pause = self._pauses[account]
             pause.probing, pause.until = True, now + pause.seconds

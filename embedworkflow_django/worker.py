@@ -249,7 +249,9 @@ class Worker:
             self._woken.clear()
             self._looks.clear()
             self._quiet.clear()
-        probes, count = self._pauses.probes(), 0
+        # First what was claimed ahead is given back: the oldest is to be the one that is tried.
+        ahead = [account for account, lane in self._lanes.items() if lane.is_ahead]
+        probes, count = self._pauses.probes(without=ahead), 0
         for using in self.aliases:
             if self._down.get(using, 0.0) > time.monotonic():
                 continue
@@ -399,7 +401,7 @@ class Worker:
             return max(0.0, self._gathered_since + GATHER - now)
         waits = [self.interval, self._pulse.wait()]
         if (probe := self._pauses.wait()) is not None:
-            waits.append(probe)
+            waits.append(max(probe, GATHER))
         waits += [wait for lane in self._lanes.values() if (wait := lane.wait()) is not None]
         waits += [
             max(self._looks.get((using, account), 0.0), self._down.get(using, 0.0)) - now

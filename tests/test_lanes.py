@@ -10,7 +10,9 @@ from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
 from embedworkflow_django import conf, services, worker
+from embedworkflow_django.exceptions import RateLimited
 from embedworkflow_django.models import Execution, Status
+from embedworkflow_django.pauses import Pauses
 from embedworkflow_django.worker import Worker
 
 from .databases import EVERY_DATABASE
@@ -107,6 +109,25 @@ def test_all_workers_of_a_process_share_a_rate(river):
     Worker(aliases=[river.alias]).run_until_idle(timeout=0.05)
 
     assert len(river.executed) <= 3
+
+
+def test_a_probe_waits_for_what_was_claimed_ahead(river):
+    """That is older, and given back first; a younger row would overtake it."""
+    pauses = Pauses()
+    pauses.heard("default", RateLimited("slow down", retry_after=0.001))
+    running = Worker(aliases=[river.alias], concurrency=1, pauses=pauses)
+    lane = running._lane("default")
+    row = river.execute()
+    wait_until(lambda: pauses.wait() == 0)
+    for _ in range(2):
+        lane.take()
+    assert 0 == running._claim()
+    assert river.row(row).claim == ""
+    for _ in range(2):
+        lane.put_down()
+    running.run_until_idle()
+
+    assert Status.RUNNING == river.row(row).status
 
 
 def test_rows_of_an_account_that_is_no_more_are_found(river, monkeypatch):

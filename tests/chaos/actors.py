@@ -40,6 +40,7 @@ from tests.bakery.models import Cake
 
 WORKFLOW = "bake"
 LONGEST_BREAK = 0.03
+LONGEST_WAIT = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +103,17 @@ def bare_sqlite(alias):
 
 def _reopen(alias, options, journal):
     connections[alias].close()
+    ends = time.monotonic() + LONGEST_WAIT
     with connections[alias].cursor() as cursor:
-        cursor.execute(f"PRAGMA journal_mode = {journal}")
+        # Whoever leaves WAL must be alone, and SQLite waits for nobody to go.
+        while True:
+            try:
+                cursor.execute(f"PRAGMA journal_mode = {journal}")
+                break
+            except DatabaseError:
+                if time.monotonic() > ends:
+                    raise
+                time.sleep(0.05)
     connections[alias].close()
     connections.settings[alias]["OPTIONS"] = options
 
