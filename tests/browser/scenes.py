@@ -31,7 +31,7 @@ def trigger_map(walk: Walk) -> None:
     """Show the triggers, one of whose workflows the API was asked about."""
     walk.go(f"{LIST}triggers/")
     walk.page.locator("button[form=ewf-probe]").first.click()
-    expect(walk.page.locator(".messagelist")).to_be_visible()
+    expect(walk.page.locator(".ewf-map")).to_be_visible()
 
 
 def index(walk: Walk) -> None:

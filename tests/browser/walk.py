@@ -31,8 +31,8 @@ class Walk:
     def log_in(self) -> None:
         """Log in to the admin."""
         self.go(LIST)
-        self.page.locator("#id_username").fill(self.stage.user)
-        self.page.locator("#id_password").fill(self.stage.password)
+        self.page.locator("[name=username]").fill(self.stage.user)
+        self.page.locator("[name=password]").fill(self.stage.password)
         self.page.keyboard.press("Enter")
         expect(self.page.locator(".ewf-views")).to_be_visible()
 
