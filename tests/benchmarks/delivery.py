@@ -121,6 +121,24 @@ def table(turns: list[Turns], options: Any) -> list[dict[str, Any]]:
     return rows
 
 
+def draw(rows: list[dict], options) -> None:
+    """Draw the bars."""
+    bars.draw(
+        f"Delivering {options.count:,} calls to a remote that takes {options.delay} ms, "
+        f"{options.database}, {options.concurrency} at once",
+        "calls a second, median (more is better)",
+        [
+            {
+                "name": row["what"],
+                "value": row["a second"],
+                "text": f"{row['a second']:,}, {row['to the floor']:.2f} of the floor",
+            }
+            for row in rows
+        ],
+        options.chart,
+    )
+
+
 def main() -> None:
     """Measure, print, and draw."""
     defaults = {"count": 1000, "rounds": 5, "concurrency": 8, "workers": 1, "delay": 0}
@@ -138,23 +156,13 @@ def main() -> None:
                 each.take(remote, options)
                 spent = time.monotonic() - began
                 print(f"{each.title}: {each.rates[-1]:.0f}, {spent:.0f} s", file=sys.stderr)
+        for each in turns:
+            if each.name == OURS and not each.counted:  # The database does not count.
+                each.counted = each.peer.ask(f"inside {options.count}")
         rows = table(turns, options)
     workplace.report(SENTENCE, rows, as_json=options.json)
     if options.chart:
-        bars.draw(
-            f"Delivering {options.count:,} calls to a remote that takes {options.delay} ms, "
-            f"{options.database}, {options.concurrency} at once",
-            "calls a second, median (more is better)",
-            [
-                {
-                    "name": row["what"],
-                    "value": row["a second"],
-                    "text": f"{row['a second']:,}, {row['to the floor']:.2f} of the floor",
-                }
-                for row in rows
-            ],
-            options.chart,
-        )
+        draw(rows, options)
 
 
 if __name__ == "__main__":

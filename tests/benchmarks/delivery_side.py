@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import io
 import json
 import logging
 import os
@@ -91,6 +92,21 @@ class Side:
             worker.wait()
         counts, before, self._workers = counted(), self._before, []
         return {name: number - before.get(name, 0) for name, number in counts.items()}
+
+    def inside(self, count: int) -> dict[str, int]:
+        """Deliver so many calls of ours in this process; return what was said to the database."""
+        from django.core.management import call_command
+        from django.db import connection
+        from django.test.utils import CaptureQueriesContext
+
+        self.enqueue(count)
+        connection.queries_limit = 1_000_000
+        nowhere = io.StringIO()
+        with CaptureQueriesContext(connection) as queries:
+            call_command("embedworkflow_worker", "--once", stdout=nowhere, stderr=nowhere)
+        words = [query["sql"].split(maxsplit=1)[0].rstrip(";") for query in queries]
+        commits = words.count("COMMIT")
+        return {"statements": len(words) - commits - words.count("BEGIN"), "commits": commits}
 
     def said(self, _: int = 0) -> str:
         """Return the last of what the workers have written."""

@@ -132,6 +132,23 @@ def _saver(name: str) -> str:
     return SAVE_POLLS if CONTENDERS[name][0] is polls else SAVE
 
 
+def draw(rows: list[dict], options) -> None:
+    """Draw the bars."""
+    bars.draw(
+        f"Writing what became of {options.count:,} deliveries, {options.database}",
+        "rows a second, median (more is better)",
+        [
+            {
+                "name": row["what"],
+                "value": row["rows a second"],
+                "text": f"{row['rows a second']:,} ({row['ratio to save()']:.1f} times save())",
+            }
+            for row in rows
+        ],
+        options.chart,
+    )
+
+
 def main() -> None:
     """Measure, print, and draw."""
     parser = workplace.parser(SENTENCE, count=1000, rounds=9)
@@ -165,19 +182,7 @@ def main() -> None:
         )
     workplace.report(SENTENCE, rows, as_json=options.json)
     if options.chart:
-        bars.draw(
-            f"Writing what became of {options.count:,} deliveries, {options.database}",
-            "rows a second, median (more is better)",
-            [
-                {
-                    "name": row["what"],
-                    "value": row["rows a second"],
-                    "text": f"{row['rows a second']:,} ({row['ratio to save()']:.1f} times save())",
-                }
-                for row in rows
-            ],
-            options.chart,
-        )
+        draw(rows, options)
 
 
 if __name__ == "__main__":

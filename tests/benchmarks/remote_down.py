@@ -34,6 +34,23 @@ def nowhere() -> str:
     return f"http://127.0.0.1:{port}"
 
 
+def draw(rows: list[dict], options) -> None:
+    """Draw the bars."""
+    bars.draw(
+        f"execute and commit while the API is …, {options.database}",
+        "microseconds, median (less is better)",
+        [
+            {
+                "name": f"embedworkflow-django, {row['the API is']}",
+                "value": row["p50 µs"],
+                "text": f"{row['p50 µs']:,} µs, {row['ratio']:.2f} ({row['quartiles']})",
+            }
+            for row in rows
+        ],
+        options.chart,
+    )
+
+
 def main() -> None:
     """Measure, print, and draw."""
     parser = workplace.parser(SENTENCE, count=200, rounds=9, concurrency=8)
@@ -70,19 +87,7 @@ def main() -> None:
         )
     workplace.report(SENTENCE, rows, as_json=options.json)
     if options.chart:
-        bars.draw(
-            f"execute and commit while the API is …, {options.database}",
-            "microseconds, median (less is better)",
-            [
-                {
-                    "name": f"embedworkflow-django, {row['the API is']}",
-                    "value": row["p50 µs"],
-                    "text": f"{row['p50 µs']:,} µs, {row['ratio']:.2f} ({row['quartiles']})",
-                }
-                for row in rows
-            ],
-            options.chart,
-        )
+        draw(rows, options)
 
 
 if __name__ == "__main__":

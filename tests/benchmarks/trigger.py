@@ -108,6 +108,16 @@ def rounds_of(options, alias: str, others: dict[str, Peer]) -> tuple[list[dict],
     return rounds, len(said)
 
 
+def draw(rows: list[dict], options) -> None:
+    """Draw the bars."""
+    bars.draw(
+        f"One trigger inside a transaction, {options.database}",
+        "microseconds, median (less is better)",
+        [{"name": r["what"], "value": r["µs"], "text": f"{r['µs']:,.0f} µs"} for r in rows],
+        options.chart,
+    )
+
+
 def main() -> None:
     """Measure, print, and draw."""
     parser = workplace.parser(SENTENCE, count=1000, rounds=7)
@@ -136,12 +146,7 @@ def main() -> None:
         )
     workplace.report(SENTENCE, rows, as_json=options.json)
     if options.chart:
-        bars.draw(
-            f"One trigger inside a transaction, {options.database}",
-            "microseconds, median (less is better)",
-            [{"name": r["what"], "value": r["µs"], "text": f"{r['µs']:,.0f} µs"} for r in rows],
-            options.chart,
-        )
+        draw(rows, options)
 
 
 if __name__ == "__main__":
