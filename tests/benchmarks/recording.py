@@ -151,7 +151,7 @@ def draw(rows: list[dict], options) -> None:
 
 def main() -> None:
     """Measure, print, and draw."""
-    parser = workplace.parser(SENTENCE, count=1000, rounds=9)
+    parser = workplace.parser(SENTENCE, count=200, rounds=9)
     parser.add_argument("--chart", metavar="FILE", help="draw the bars into a picture")
     options = parser.parse_args()
     turns: dict[str, list[tuple[float, float]]] = {name: [] for name in CONTENDERS}
