@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from embedworkflow_django import admin as our_admin
 from embedworkflow_django import figures
-from embedworkflow_django.admin import board, charts
+from embedworkflow_django.admin import board, charts, overview
 from embedworkflow_django.models import Execution, Status
 
 from .databases import WITH_DEFAULT
@@ -41,7 +41,9 @@ pytestmark = pytest.mark.urls(__name__)
 
 
 @pytest.fixture(autouse=True)
-def _own_cache():
+def _own_cache(monkeypatch):
+    """Begin without figures; those that a test has made are fresh to its end, slow as it may be."""
+    monkeypatch.setattr(overview, "FRESH", 600)
     cache.clear()
     yield
     cache.clear()
