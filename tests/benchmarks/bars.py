@@ -28,7 +28,7 @@ def draw(title: str, unit: str, bars: Iterable[dict], file: str, *, scale: str =
     axes.bar_label(drawn, [bar["text"] for bar in bars], padding=4, fontsize=9)
     axes.set_xscale(scale)
     axes.invert_yaxis()
-    axes.margins(x=0.25)
+    axes.margins(x=0.3)
     axes.xaxis.set_major_formatter("{x:,g}")
     axes.set_xlabel(unit)
     axes.spines[["top", "right"]].set_visible(False)
