@@ -114,7 +114,7 @@ class LiveListMixin(ShellMixin):
             return render_to_string(ROWS_TEMPLATE, context, request)
 
         # What rests does not age.
-        return _answer(request, [state, any(map(self.moves, rows)) and _now()], html)
+        return answer_if_new(request, [state, any(map(self.moves, rows)) and _now()], html)
 
     def _row(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         return {"obj": obj, "said": self.said(obj), "cells": list(self._cells(request, obj))}
@@ -179,7 +179,7 @@ class LivePageMixin(ShellMixin):
             "subtitle": None,
             "media": context["media"] + PAGE_MEDIA,
             "live_url": "" if page.is_still else self.url_of(request, "live", obj.pk),
-            "live_etag": _etag(self._state(obj, page)),
+            "live_etag": etag(self._state(obj, page)),
             "list_url": self.url_of(request, "changelist"),
             "is_still": page.is_still,
             **page.lasting(),
@@ -213,17 +213,23 @@ class LivePageMixin(ShellMixin):
             context = {"opts": self.opts, "is_still": page.is_still, **page.moving()}
             return render_to_string(self.template("live.html"), context, request)
 
-        return _answer(request, self._state(obj, page), html)
+        return answer_if_new(request, self._state(obj, page), html)
 
     def _state(self, obj: Any, page: Page) -> list[Any]:
         return [_small(obj, self.heavy), page.state(), _now()]
 
 
-def _answer(request: HttpRequest, state: Any, html: Callable[[], str]) -> HttpResponse:
-    """Return an answer for those who have another state, and for the others that nothing is new."""
-    etag = _etag(state)
-    answer = get_conditional_response(request, etag=etag) or HttpResponse(html())
-    answer["ETag"] = etag
+def answer_if_new(request: HttpRequest, state: Any, html: Callable[[], str]) -> HttpResponse:
+    """Return an answer for those who have another state, and for the others that nothing is new.
+
+    Args:
+        request: A GET; its ``If-None-Match`` is what the viewer has.
+        state: What the answer is made of.
+        html: Makes the answer.
+    """
+    tag = etag(state)
+    answer = get_conditional_response(request, etag=tag) or HttpResponse(html())
+    answer["ETag"] = tag
     patch_cache_control(answer, private=True, no_cache=True)
     return answer
 
@@ -244,7 +250,8 @@ def _small(obj: Any, heavy: tuple[str, ...]) -> list[Any]:
     return [getattr(obj, field.attname) for field in fields if field.name not in heavy]
 
 
-def _etag(state: Any) -> str:
+def etag(state: Any) -> str:
+    """Return the entity tag of a state."""
     return f'"{_digest(state)}"'
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from django import forms
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.template.loader import render_to_string
-from django.urls import URLPattern, path
-from django.utils.cache import get_conditional_response, patch_cache_control
+from django.urls import URLPattern
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from .. import figures
-from . import board
+from . import board, live
 from .places import Place, PlacesMixin
 
 # For how long the figures serve everybody who looks, and how often a page asks, in seconds.
@@ -37,15 +35,11 @@ class OverviewMixin(PlacesMixin):
 
     def get_urls(self) -> list[URLPattern]:
         """Return the admin's URLs, that of the overview, and that of the part that changes."""
-        prefix = f"{self.opts.app_label}_{self.opts.model_name}"
-        own = [
-            path(url, self.admin_site.admin_view(view), name=f"{prefix}_{name}")
-            for url, view, name in (
-                ("overview/", self.overview_view, "overview"),
-                ("overview/live/", self.overview_live_view, "overview_live"),
-            )
+        return [
+            self.own_url("overview/", self.overview_view, "overview"),
+            self.own_url("overview/live/", self.overview_live_view, "overview_live"),
+            *super().get_urls(),
         ]
-        return [*own, *super().get_urls()]
 
     def overview_view(self, request: HttpRequest) -> HttpResponse:
         """Return the overview.
@@ -69,7 +63,7 @@ class OverviewMixin(PlacesMixin):
             "place": "overview",
             "figures": figures_now,
             "live_url": self.bare_url("overview_live"),
-            "live_etag": _etag(figures_now),
+            "live_etag": live.etag(figures_now),
             "live_every": 1000 * FRESH,
         }
         return self.page(request, "overview.html", context)
@@ -85,18 +79,10 @@ class OverviewMixin(PlacesMixin):
         if request.method != "GET":
             return HttpResponseNotAllowed(["GET"])
         figures_now = self._overview_now(request)
-        etag = _etag(figures_now)
-        answer = get_conditional_response(request, etag=etag) or HttpResponse(figures_now)
-        answer["ETag"] = etag
-        patch_cache_control(answer, private=True, no_cache=True)
-        return answer
+        return live.answer_if_new(request, figures_now, lambda: figures_now)
 
     def _overview_now(self, request: HttpRequest) -> SafeString:
         found = figures.overview(max_age=FRESH)
         list_url = self.bare_url("changelist") if self.has_view_permission(request) else ""
         context: dict[str, Any] = board.told(found, list_url)
         return render_to_string(LIVE_TEMPLATE, context, request)
-
-
-def _etag(text: str) -> str:
-    return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'

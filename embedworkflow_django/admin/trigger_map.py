@@ -12,7 +12,7 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db import router
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.urls import URLPattern, path
+from django.urls import URLPattern
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -53,15 +53,11 @@ class TriggerMapMixin(PlacesMixin):
 
     def get_urls(self) -> list[URLPattern]:
         """Return the admin's URLs, that of the map, and that of its button."""
-        prefix = f"{self.opts.app_label}_{self.opts.model_name}"
-        own = [
-            path(url, self.admin_site.admin_view(view), name=f"{prefix}_{name}")
-            for url, view, name in (
-                ("triggers/", self.triggers_view, "triggers"),
-                ("triggers/probe/", self.probe_view, "probe"),
-            )
+        return [
+            self.own_url("triggers/", self.triggers_view, "triggers"),
+            self.own_url("triggers/probe/", self.probe_view, "probe"),
+            *super().get_urls(),
         ]
-        return [*own, *super().get_urls()]
 
     def triggers_view(self, request: HttpRequest) -> HttpResponse:
         """Return the map.
