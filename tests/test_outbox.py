@@ -11,6 +11,7 @@ from django.db import connections, transaction
 from django.db.models import Q
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from django.utils.safestring import SafeString
 
 from embedworkflow_django import outbox
 from embedworkflow_django.models import Execution, ExecutionEvent, Status
@@ -218,6 +219,23 @@ def test_settle_takes_one_statement_for_each_set_of_columns(alias):
 
     assert 1 == len([q for q in captured if q["sql"].startswith("UPDATE")])
     assert list(range(50)) == sorted(Execution.objects.using(alias).values_list("polls", flat=True))
+
+
+@every_database
+def test_settle_takes_texts_of_any_kind_together(alias):
+    """A status may be a choice or its word, an error's words may be marked as safe, or missing."""
+    plain, choice, safe = make(alias, 3)
+    claim(alias)
+    values = {
+        plain.pk: {"status": "running", "last_error": "", "remote_id": None},
+        choice.pk: {"status": Status.RUNNING, "last_error": "b", "remote_id": "b"},
+        safe.pk: {"status": Status.RUNNING, "last_error": SafeString("c"), "remote_id": "c"},
+    }
+
+    assert set(values) == outbox.settle(alias, token="a" * 32, values=values)
+    assert [("running", ""), ("running", "b"), ("running", "c")] == list(
+        Execution.objects.using(alias).order_by("pk").values_list("status", "last_error")
+    )
 
 
 @every_database
