@@ -13,6 +13,7 @@ import bisect
 import json
 import os
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -150,13 +151,26 @@ class Weather:
     def day(self, hours: float) -> None:
         """Be down in each way for its part of the day."""
         for way in WAYS.values():
-            self._sandbox.faults.clear()
-            if way is None:
-                self._sandbox.stop()
-            else:
-                self._sandbox.start()
-                self._sandbox.faults.add(way[0], rate=1.0, **way[1])
-            time.sleep(hours * HOUR / len(WAYS) / self._speed)
+            with self._nobody() if way is None else self._failing(*way):
+                time.sleep(hours * HOUR / len(WAYS) / self._speed)
+
+    @contextmanager
+    def _nobody(self):
+        """Let nobody listen; the port stays ours, or somebody else's server might answer there."""
+        port = int(self._sandbox.base_url.split(":")[2].split("/")[0])
+        self._sandbox.stop()
+        with socket.socket() as bound:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(("127.0.0.1", port))
+            yield
+        self._sandbox.start()
+
+    @contextmanager
+    def _failing(self, kind: str, options: dict):
+        """Let every call fail in one way."""
+        self._sandbox.faults.add(kind, rate=1.0, **options)
+        yield
+        self._sandbox.faults.clear()
 
     def limit(self, calls: int) -> None:
         """Answer 429 to what exceeds a limit of calls in a scaled minute, until the end."""
@@ -475,10 +489,10 @@ def main() -> int:
         with sandbox, ExitStack() as stack:
             found = replay(options, sandbox, clock, Path(folder), stack)
             found = figures(sandbox, clock.at(options.hours)) | found
+            if options.picture:
+                draw(options, clock, options.picture)
             found |= request_path(options, sandbox, stack)
         _print(options, found)
-        if options.picture:
-            draw(options, clock, options.picture)
     broken = complaints(options, found)
     print(*(f"BROKEN: {sentence}" for sentence in broken), sep="\n", file=sys.stderr)
     return 1 if broken else 0
