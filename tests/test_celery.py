@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from embedworkflow_django.models import Status
 
 from . import programs
 from .databases import DEMANDED
+from .engines.trials import TRIALS, play
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -113,3 +115,13 @@ def test_a_broker_that_is_down_breaks_no_commit(river, monkeypatch):
     )
 
     assert 20 == river.rows().queued().count()
+
+
+def test_a_broker_that_restarts_empty_under_load_loses_nothing():
+    """What it has forgotten is found by workers that look around once it is back."""
+    if not shutil.which("redis-server"):
+        (pytest.fail if DEMANDED else pytest.skip)("redis-server is not installed.")
+    outcome, _seconds = play(TRIALS["celery-redis-restarts"], 100)
+
+    assert outcome.is_sound, outcome
+    assert (100, 0) == (outcome.started, outcome.left)

@@ -7,7 +7,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,14 +48,22 @@ def play(scene: Scene, size: int, *, packages: str = "") -> Outcome:
         size: How many executions are triggered, about.
         packages: The folder of what the scene needs and is not installed.
     """
-    with tempfile.TemporaryDirectory() as folder, Api(latency=scene.latency) as api:
+    with tempfile.TemporaryDirectory() as folder, Api(latency=scene.latency) as api, empty():
         stage = Stage(api, Path(folder), packages=packages, DISPATCHER=scene.dispatcher)
         try:
             scene.play(stage, size)
             return stage.settle()
         finally:
             stage.close()
-            call_command("flush", interactive=False, verbosity=0)
+
+
+@contextmanager
+def empty() -> Iterator[None]:
+    """Empty the database ``default`` afterwards."""
+    try:
+        yield
+    finally:
+        call_command("flush", interactive=False, verbosity=0)
 
 
 # Servers

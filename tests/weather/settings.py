@@ -9,6 +9,9 @@ from tests.settings import *  # noqa: F403
 from tests.settings import DATABASES, INSTALLED_APPS
 
 INSTALLED_APPS = [app for app in INSTALLED_APPS if app != "django.contrib.admin"]
+if "EMBEDWORKFLOW_WEATHER_APP" in os.environ:
+    INSTALLED_APPS.append(os.environ["EMBEDWORKFLOW_WEATHER_APP"])
+    TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 DATABASES = {"default": DATABASES["default"]}
 ROOT_URLCONF = "tests.weather.site"
 MIDDLEWARE = []

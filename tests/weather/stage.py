@@ -96,16 +96,22 @@ class Program:
                 raise RuntimeError(f"Not {what}: {self.process.args}\n{self.said[-3000:]}")
             time.sleep(0.02)
 
-    def end(self, number: int = signal.SIGTERM, *, group: bool = False) -> float:
+    def end(
+        self,
+        number: int = signal.SIGTERM,
+        *,
+        group: bool = False,
+        patience: float = LONGEST_FAREWELL,
+    ) -> float:
         """Send a signal, and return how long it took to end, in seconds."""
         began = time.monotonic()
         (os.killpg if group else os.kill)(self.process.pid, number)
-        return self.wait(began)
+        return self.wait(began, patience)
 
-    def wait(self, began: float) -> float:
+    def wait(self, began: float, patience: float = LONGEST_FAREWELL) -> float:
         """Return how long it has taken to end, in seconds; ``inf`` if it does not in time."""
         with suppress(subprocess.TimeoutExpired):
-            self.process.wait(LONGEST_FAREWELL)
+            self.process.wait(patience)
             return time.monotonic() - began
         return float("inf")
 
@@ -159,9 +165,9 @@ class Stage:
         self._programs.append(Program(process, log))
         return self._programs[-1]
 
-    def python(self, code: str) -> Program:
+    def python(self, code: str, **environment: str) -> Program:
         """Start a script that has Django set up, and ``save(*names)``, which commits."""
-        return self.start(sys.executable, "-c", _PREAMBLE + code)
+        return self.start(sys.executable, "-c", _PREAMBLE + code, **environment)
 
     def serve(self, command: list[object], port: int, **environment: str) -> Program:
         """Start a server, and wait until it serves."""
@@ -194,7 +200,7 @@ class Stage:
         found.lost += sorted(set(found.answered) - set(rows))
         found.doubled += sorted(n for n, times in (rows + started).items() if times > 2)
         found.doubled += sorted(set(started) - set(rows))
-        found.complaints += [f"{s:.0f} s to end" for s in found.exits if s > LONGEST_FAREWELL]
+        found.complaints += ["A program has not ended in time."] * found.exits.count(float("inf"))
         for program in self._programs:
             # A server that ends while requests come may have tracebacks of its own.
             ours = [t for t in program.said.split("Traceback")[1:] if "embedworkflow_django/" in t]
