@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.db.models.signals import post_save
 from django.urls import path, reverse
 from django.utils import timezone, translation
@@ -37,7 +38,7 @@ from .declared import declaring
 LOCALE = Path(embedworkflow_django.__file__).parent / "locale"
 #: Each language, and how many forms its words have for numbers.
 LANGUAGES = {"ar": 6, "de": 2, "es": 3, "fr": 3, "ja": 1, "pt": 2}
-TOOLS = ("msgfmt",)
+TOOLS = ("xgettext", "msgen", "msgfmt")
 #: What a translation keeps as it is: placeholders and tags.
 KEPT = re.compile(r"%\(\w+\)[a-z]|%[a-z%]|\{\w*\}|<[^>]*>")
 
@@ -73,6 +74,11 @@ def message(key) -> str:
     return (key[0] if isinstance(key, tuple) else key).rpartition("\x04")[2]
 
 
+def named(keys) -> set[str]:
+    """Return which messages keys are about, each with its context."""
+    return {key[0] if isinstance(key, tuple) else key for key in keys}
+
+
 @pytest.fixture
 def compiled(tmp_path):
     """Compile a catalogue with GNU gettext; skip without it, and fail where it must be there."""
@@ -83,7 +89,7 @@ def compiled(tmp_path):
 
     def compile_(source: Path) -> dict:
         made = tmp_path / "made.mo"
-        subprocess.run(["msgfmt", "--check", "-o", made, source], check=True)
+        subprocess.run(["msgfmt", "--check-format", "-o", made, source], check=True)
         return messages(made)
 
     return compile_
@@ -106,7 +112,7 @@ def test_the_catalogues_have_the_same_messages(language):
         if isinstance(key, tuple):
             forms.setdefault(key[0], set()).add(key[1])
 
-    assert {message(key) for key in catalogue("de")} == {message(key) for key in keys}
+    assert named(catalogue("de")) == named(keys)
     assert forms
     assert {frozenset(range(LANGUAGES[language]))} == set(map(frozenset, forms.values()))
 
@@ -125,6 +131,20 @@ def test_a_translation_keeps_what_is_filled_in(language):
 def test_the_compiled_catalogue_is_that_of_the_source(compiled, language):
     """What translators read is what Django reads."""
     assert catalogue(language) == compiled(LOCALE / language / "LC_MESSAGES" / "django.po")
+
+
+def test_no_message_is_missed(compiled, tmp_path, monkeypatch):
+    """Whatever is marked for translation has one in each language, and nothing else has."""
+    package = tmp_path / "package"
+    shutil.copytree(LOCALE.parent, package, ignore=shutil.ignore_patterns("__pycache__", "locale"))
+    (package / "locale").mkdir()
+    monkeypatch.chdir(package)
+
+    call_command("makemessages", locale=["en"], verbosity=0)
+    found = package / "locale" / "en" / "LC_MESSAGES" / "django.po"
+    subprocess.run(["msgen", "--output-file", found, found], check=True)
+
+    assert named(compiled(found)) == named(catalogue("de"))
 
 
 @pytest.mark.parametrize(
