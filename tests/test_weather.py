@@ -73,9 +73,9 @@ def test_a_child_of_a_fork_waits_for_no_thread_of_its_parent(use, monkeypatch):
         def use_on():
             while True:
                 use()
-        sys.setswitchinterval(1e-5)
+        sys.setswitchinterval(1e-6)
         threading.Thread(target=use_on, daemon=True).start()
-        for _ in range(25):
+        for _ in range(100):
             if (child := os.fork()) == 0:
                 signal.alarm(30)
                 use()
