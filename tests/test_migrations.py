@@ -36,6 +36,7 @@ call_command("makemigrations", check_changes=True, dry_run=True)
         pytest.param("AutoField", True, "en-us", id="AutoField-aware-en"),
         pytest.param("BigAutoField", False, "de", id="BigAutoField-naive-de"),
         pytest.param("SmallAutoField", True, "fr", id="SmallAutoField-aware-fr"),
+        *(pytest.param("BigAutoField", True, each, id=each) for each in ("ar", "es", "ja", "pt")),
     ],
 )
 def test_no_project_finds_a_migration_missing(auto_field, use_tz, language, python):
