@@ -41,6 +41,9 @@ def start(code, *, configuration, alias="default"):
 def run(code, *, configuration, alias="default", timeout=60):
     """Run a program to its end; return what it printed."""
     process = start(code, configuration=configuration, alias=alias)
-    printed, complaints = process.communicate(timeout=timeout)
+    try:
+        printed, complaints = process.communicate(timeout=timeout)
+    finally:
+        process.kill()
     assert process.returncode == 0, complaints
     return printed
