@@ -21,6 +21,6 @@ def declaring():
             for signal in each.signals:
                 for sender in each.senders:
                     signal.disconnect(each.receive, sender=sender)
-            triggers.registry.pop(each.name, None)
+        triggers.registry.clear()
         triggers.registry.update(before)
         del triggers.duplicates[twins:]
