@@ -11,13 +11,14 @@ import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Permission, User
 from django.core.cache import cache
+from django.core.signals import request_started
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 from django.urls import path, reverse
 from django.utils import timezone
 
 from embedworkflow_django import admin as our_admin
-from embedworkflow_django import figures
+from embedworkflow_django import dispatchers, figures
 from embedworkflow_django.admin import board, charts, overview
 from embedworkflow_django.models import Execution, Status
 
@@ -123,6 +124,16 @@ def test_whoever_may_not_see_the_list_gets_no_links(client, db):
 # What is wrong at large
 
 
+@pytest.fixture
+def _no_thread_begins():
+    """Let a request start no worker, as where threads cannot run."""
+    uid = "embedworkflow_django.dispatchers"
+    assert request_started.disconnect(dispatch_uid=uid)
+    yield
+    request_started.connect(dispatchers._request_started, dispatch_uid=uid)
+
+
+@pytest.mark.usefixtures("_no_thread_begins")
 @pytest.mark.parametrize(
     ("dispatcher", "advice"),
     [("worker", "Start “manage.py embedworkflow_worker”."), ("thread", "DISPATCHER is “thread”.")],
