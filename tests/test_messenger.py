@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 from embedworkflow_django.messenger import Messenger
 
+from . import programs
+
 
 class Wire:
     """What a messenger sends over: remembers, and can be cut."""
@@ -94,3 +96,28 @@ def test_the_thread_does_not_wait_for_itself():
 
     assert messenger.flush(5)
     assert [False] == said
+
+
+def test_a_child_that_python_does_not_know_of_sends():
+    """A server may fork without Python's hooks; its child has no thread, whatever Python says."""
+    printed = programs.run(
+        """
+        import ctypes
+        from contextlib import nullcontext
+        from embedworkflow_django.messenger import Messenger
+        send = lambda using, after: print(using, flush=True)
+        messenger = Messenger(lambda: nullcontext(send), towards="a pipe", spacing=0)
+        messenger.wake("of the parent")
+        assert messenger.flush(20)
+        # At rest, or the child would wait for the parent's thread.
+        with messenger._changed:
+            child = ctypes.PyDLL(None).fork()
+        if child == 0:
+            messenger.wake("of the child")
+            os._exit(0 if messenger.flush(20) else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        """,
+        configuration={"DISPATCHER": "worker"},
+    )
+
+    assert ["of the parent", "of the child"] == printed.splitlines()
