@@ -263,9 +263,12 @@ def english(language: str) -> re.Pattern:
         # The plural's other forms have no English of their own.
         and not (isinstance(key, tuple) and key[1])
     }
-    # What is filled in may be anything; a message of placeholders alone says nothing.
+    # What is filled in may be anything, so a word between two placeholders is found in much that
+    # is Django's own, which some of its versions leave in English.
     parts = {tuple(KEPT.split(each)) for each in plain}
-    spoken = {each for each in parts if re.search(r"[a-z]{2}", "".join(each))}
+    spoken = {
+        each for each in parts if len(re.findall(r"[a-z]{2,}", " ".join(each))) > (len(each) > 1)
+    }
     return re.compile("|".join(".*".join(map(re.escape, each)) for each in spoken), re.IGNORECASE)
 
 
