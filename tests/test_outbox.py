@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from embedworkflow_django import outbox
 from embedworkflow_django.models import Execution, ExecutionEvent, Status
 
-from .databases import EVERY_DATABASE
+from .databases import EVERY_DATABASE, KINDS
 
 LEASE = timedelta(seconds=30)
 every_database = pytest.mark.parametrize("alias", EVERY_DATABASE)
@@ -236,6 +236,50 @@ def test_settle_takes_texts_of_any_kind_together(alias):
     assert [("running", ""), ("running", "b"), ("running", "c")] == list(
         Execution.objects.using(alias).order_by("pk").values_list("status", "last_error")
     )
+
+
+@pytest.mark.parametrize("alias", EVERY_DATABASE[KINDS.index("postgresql") :][:1])
+def test_settle_joins_by_key_whatever_was_claimed_when_statistics_were_taken(alias):
+    """Statistics of a table at rest know of no claim: the planner must not take one for rare."""
+    rows = make(alias, 50_000)
+    with connections[alias].cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE embedworkflow_execution")
+    claim(alias, limit=1000)
+    values = {row.pk: {"claim": "", "polls": n} for n, row in enumerate(rows[:1000])}
+
+    with CaptureQueriesContext(connections[alias]) as captured:
+        assert set(values) == outbox.settle(alias, token="a" * 32, values=values)
+    (update,) = [q["sql"] for q in captured if q["sql"].startswith("UPDATE")]
+    with connections[alias].cursor() as cursor:
+        cursor.execute(f"EXPLAIN {update.replace('%', '%%')}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+
+    # A loop over claimed rows would run through all of the new values for each of them.
+    assert "Join Filter" not in plan
+
+
+@every_database
+def test_settle_keeps_apart_what_python_takes_for_equal(alias):
+    """True is not 1 in JSON, though all of a column's values are equal."""
+    rows = make(alias, 3)
+    claim(alias)
+    stats = [{"a": True}, {"a": 1}, {"a": 1}]
+    values = {row.pk: {"stats": one} for row, one in zip(rows, stats, strict=True)}
+
+    assert set(values) == outbox.settle(alias, token="a" * 32, values=values)
+    assert [repr(one) for one in stats] == [repr(stored(alias, row.pk).stats) for row in rows]
+
+
+@every_database
+def test_settle_writes_what_all_rows_have_in_common(alias):
+    """Also when they differ in nothing but their keys; a row of another worker is left alone."""
+    *ours, other = make(alias, 4)
+    claim(alias)
+    Execution.objects.using(alias).filter(pk=other.pk).update(claim="b" * 32)
+    values = {row.pk: {"claim": "", "synced_at": None, "misses": 2} for row in [*ours, other]}
+
+    assert {row.pk for row in ours} == outbox.settle(alias, token="a" * 32, values=values)
+    assert [2, 2, 2, 0] == [stored(alias, row.pk).misses for row in [*ours, other]]
 
 
 @every_database
