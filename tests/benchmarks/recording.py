@@ -5,6 +5,7 @@ Run it alone: ``python tests/benchmarks/recording.py --database postgresql``.
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import sys
 import time
@@ -22,9 +23,11 @@ SENTENCE = (
     "Writing what became of claimed rows, in one transaction each, rows a second: as the worker "
     "does, with and without the rows' events, and by Django's save(), bulk_update() and "
     "bulk_create(update_conflicts=True) of the same columns; then a round of polls without news. "
+    "Beside them save() with a commit of its own for each row, as who records one by one does. "
     "They take turns; ratios are those of a round, to save() of the same columns. The processor's "
     "time is the writer's, without the database's own."
 )
+SAVE_APART = "save() of each row, each committed"
 SAVE, SAVE_POLLS = "save() of each row", "save(), polls without news"
 LEASE = timedelta(minutes=5)
 
@@ -55,10 +58,12 @@ def deliveries(rows: list) -> list:
     return [
         delivery.delivered(
             row,
-            RemoteExecution.from_json({"id": str(uuid.uuid4()), **EXECUTION}),
+            RemoteExecution.from_json(
+                {**EXECUTION, "id": str(uuid.uuid4()), "hashid": f"h{n}", "created_at_utc": at}
+            ),
             timezone.now(),
         )
-        for row in rows
+        for n, (row, at) in enumerate((row, row.created_at.isoformat()) for row in rows)
     ]
 
 
@@ -94,8 +99,9 @@ def by_django(way: str, alias: str, token: str, changes: list) -> None:
     rows = [change.execution for change in changes]
     names = list(changes[0].values)
     rowset = Execution.objects.using(alias)
-    with transaction.atomic(using=alias):
-        if way == "save":
+    together = contextlib.nullcontext() if way == "save apart" else transaction.atomic(using=alias)
+    with together:
+        if way.startswith("save"):
             for row in rows:
                 row.save(using=alias, update_fields=names)
         elif way == "bulk_update":
@@ -109,6 +115,7 @@ def by_django(way: str, alias: str, token: str, changes: list) -> None:
 # Name, what is written, and how.
 CONTENDERS = {
     SAVE: (deliveries, partial(by_django, "save")),
+    SAVE_APART: (deliveries, partial(by_django, "save apart")),
     "bulk_update()": (deliveries, partial(by_django, "bulk_update")),
     "bulk_create(update_conflicts=True)": (deliveries, partial(by_django, "bulk_create")),
     "settle": (deliveries, settle),
