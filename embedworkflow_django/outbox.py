@@ -352,9 +352,7 @@ def settle(
             with transaction.atomic(using=using):
                 if _write(using, token, pending) != len(pending):
                     raise _ClaimLost
-                ExecutionEvent.objects.using(using).bulk_create(
-                    [event for event in events if event.execution_id in pending]
-                )
+                _record(using, [event for event in events if event.execution_id in pending])
             break
         except _ClaimLost:
             ours = set(
@@ -408,6 +406,23 @@ def _write(using: str, token: str, values: Mapping[uuid.UUID, Values]) -> int:
     return written
 
 
+def _record(using: str, events: Sequence[ExecutionEvent]) -> None:
+    connection = connections[using]
+    if connection.vendor != "postgresql" or not events:
+        ExecutionEvent.objects.using(using).bulk_create(events)
+        return
+    fields = [field for field in ExecutionEvent._meta.concrete_fields if not field.primary_key]
+    table = connection.ops.quote_name(ExecutionEvent._meta.db_table)
+    columns = ", ".join(_names(connection, fields))
+    rows = ([getattr(event, field.attname) for field in fields] for event in events)
+    recordset, document = _recordset(connection, fields, rows)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {recordset}",  # noqa: S608
+            [document],
+        )
+
+
 def _is_one(field: Any, column: list[Any]) -> bool:
     # JSON has values that Python takes for equal: true and 1, 1 and 1.0.
     return not isinstance(field, models.JSONField) and column.count(column[0]) == len(column)
@@ -423,23 +438,32 @@ def _rows(connection: BaseDatabaseWrapper, each: Mapping[Any, list[Any]]) -> Ite
     return chain.from_iterable(zip(*columns, strict=True))
 
 
+def _recordset(
+    connection: BaseDatabaseWrapper, fields: Iterable[Any], rows: Iterable[Sequence[Any]]
+) -> tuple[str, str]:
+    """Return rows as PostgreSQL takes them apart from one parameter, and that parameter."""
+    fields = list(fields)
+    # Without its length: a cast to varchar(20) would cut what the column would refuse.
+    types = [field.db_type(connection).split("(")[0] for field in fields]
+    typed = map(" ".join, zip(_names(connection, fields), types, strict=True))
+    names = [field.column for field in fields]
+    document = [dict(zip(names, row, strict=True)) for row in rows]
+    return f"json_to_recordset(%s) AS v ({', '.join(typed)})", json.dumps(document, default=str)
+
+
 def _update_postgresql(
     connection: BaseDatabaseWrapper, same: Mapping[Any, Any], each: Mapping[Any, list[Any]]
 ) -> tuple[str, Iterable[Any]]:
     table = connection.ops.quote_name(Execution._meta.db_table)
     key, *columns = _names(connection, each)
     new = [f"{c} = %s" for c in _names(connection, same)] + [f"{c} = v.{c}" for c in columns]
-    # Without its length: a cast to varchar(20) would cut what the column would refuse.
-    types = [field.db_type(connection).split("(")[0] for field in each]
-    typed = ", ".join(f"{c} {kind}" for c, kind in zip([key, *columns], types, strict=True))
-    names = [field.column for field in each]
-    rows = [dict(zip(names, row, strict=True)) for row in zip(*each.values(), strict=True)]
-    # One parameter, which the server takes apart. The claim is told in a way for which there are
-    # no statistics: those of a table at rest call it rare, and the join would become a double loop.
+    recordset, document = _recordset(connection, each, zip(*each.values(), strict=True))
+    # The claim is told in a way for which there are no statistics: those of a table at rest call it
+    # rare, and the join would become a double loop.
     return (
-        f"UPDATE {table} SET {', '.join(new)} FROM json_to_recordset(%s) AS v ({typed}) "  # noqa: S608
+        f"UPDATE {table} SET {', '.join(new)} FROM {recordset} "  # noqa: S608
         f"WHERE {table}.{key} = v.{key} AND {table}.claim || '' = %s"
-    ), [*same.values(), json.dumps(rows, default=str)]
+    ), [*same.values(), document]
 
 
 def _update_sqlite(
