@@ -15,7 +15,6 @@ from typing import Any
 
 from django.db import connections, models, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Case, F, Value, When
 from django.db.models.constants import OnConflict
 from django.utils import timezone
 
@@ -284,33 +283,19 @@ def claim(
     began, seconds = time.monotonic(), lease.total_seconds()
     difference = ahead(using)
     now, due_before = now + difference, due_before and due_before + difference
-    due = Execution.objects.using(using).filter(due_at__lte=min(now, due_before or now))
-    if without:
-        due = due.exclude(account__in=without)
+    connection = connections[using]
+    due = [("due_at <= %s", [_time(min(now, due_before or now), connection)])]
     if account is not None:
-        due = due.filter(account=account)
+        due.append(("account = %s", [account]))
+    if without:
+        due.append((f"account NOT IN ({_places(without)})", [*without]))
     if ids is not None:
-        due = due.filter(pk__in=ids)
-    chosen: Any = due.order_by("due_at").values_list("pk", flat=True)
-    until, table = now + lease, Execution.objects.using(using)
-    with transaction.atomic(using=using):
-        if connections[using].features.has_select_for_update_skip_locked:
-            chosen = list(chosen.select_for_update(skip_locked=True)[:limit])
-        else:
-            # One UPDATE that chooses for itself: nothing is read before the lock is held.
-            chosen = chosen[:limit]
-        if chosen == [] or not table.filter(pk__in=chosen).update(
-            claim=token,
-            due_at=until,
-            # A queued row's delivery may be received from now on, also if this process dies.
-            sent_at=Case(
-                When(status=Status.QUEUED, sent_at__isnull=True, then=Value(now)),
-                default=F("sent_at"),
-            ),
-        ):
-            return []
-        # Within a claim, in order of age.
-        rows = list(table.filter(claim=token, due_at=until).order_by("pk"))
+        key = Execution._meta.pk
+        due.append((f"id IN ({_places(ids)})", [_stored(key, pk, connection) for pk in ids]))
+    chosen = f"WHERE {' AND '.join(sql for sql, _ in due)} ORDER BY due_at LIMIT {limit:d}"
+    parameters = [value for _, values in due for value in values]
+    take = _take_in_turn if connection.vendor == "mysql" else _take_at_once
+    rows = take(connection, chosen, parameters, (token, now, now + lease)) if limit else []
     return [
         Claimed(
             execution=row,
@@ -319,7 +304,100 @@ def claim(
             begin_by=began + seconds / 2,
             expires=began + seconds,
         )
-        for row in rows
+        # Within a claim, in order of age.
+        for row in sorted(rows, key=lambda row: row.pk)
+    ]
+
+
+def _places(values: Collection[Any]) -> str:
+    return ", ".join(["%s"] * len(values))
+
+
+def _time(moment: datetime, connection: BaseDatabaseWrapper) -> Any:
+    return connection.ops.adapt_datetimefield_value(moment)
+
+
+# A queued row's delivery may be received from now on, also if this process dies.
+_TAKE = (
+    "claim = %s, due_at = %s, "
+    f"sent_at = CASE WHEN status = '{Status.QUEUED}' AND sent_at IS NULL THEN %s ELSE sent_at END"
+)
+_Terms = tuple[str, datetime, datetime]
+
+
+def _take_at_once(
+    connection: BaseDatabaseWrapper, chosen: str, parameters: list[Any], terms: _Terms
+) -> list[Execution]:
+    """Choose, claim and read rows by one UPDATE, which is a transaction of its own."""
+    token, now, until = terms
+    table, columns = _columns(connection.vendor)
+    chosen = f"SELECT id FROM {table} {chosen}"  # noqa: S608
+    if connection.features.has_select_for_update_skip_locked:
+        # As an array it is chosen once; what follows IN might be chosen anew for each row.
+        chosen = f"= ANY(ARRAY({chosen} FOR UPDATE SKIP LOCKED))"
+    else:
+        chosen = f"IN ({chosen})"
+    with (
+        transaction.mark_for_rollback_on_error(using=connection.alias),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(
+            f"UPDATE {table} SET {_TAKE} WHERE id {chosen} RETURNING {columns}",  # noqa: S608
+            [token, _time(until, connection), _time(now, connection), *parameters],
+        )
+        return _read(connection, cursor.fetchall())
+
+
+def _take_in_turn(
+    connection: BaseDatabaseWrapper, chosen: str, parameters: list[Any], terms: _Terms
+) -> list[Execution]:
+    """Do the same where an UPDATE returns no rows."""
+    token, now, until = terms
+    table, columns = _columns(connection.vendor)
+    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {columns} FROM {table} {chosen} FOR UPDATE SKIP LOCKED",  # noqa: S608
+            parameters,
+        )
+        rows = _read(connection, cursor.fetchall())
+        if rows:
+            key = Execution._meta.pk
+            cursor.execute(
+                f"UPDATE {table} SET {_TAKE} WHERE id IN ({_places(rows)})",  # noqa: S608
+                [
+                    token,
+                    _time(until, connection),
+                    _time(now, connection),
+                    *(_stored(key, row.pk, connection) for row in rows),
+                ],
+            )
+    for row in rows:
+        row.claim, row.due_at = token, until
+        if row.status == Status.QUEUED:
+            row.sent_at = row.sent_at or now
+    return rows
+
+
+@lru_cache(maxsize=8)
+def _columns(vendor: str) -> tuple[str, str]:
+    """Return the quoted name of the table, and those of all its columns."""
+    connection = next(c for c in connections.all() if c.vendor == vendor)
+    table, columns = _names(connection, Execution._meta.concrete_fields)
+    return table, ", ".join(columns)
+
+
+def _read(connection: BaseDatabaseWrapper, rows: list[Any]) -> list[Execution]:
+    """Return rows of all columns as a query would."""
+    if not rows:
+        return []
+    fields: list[Any] = list(Execution._meta.concrete_fields)
+    compiler = Execution.objects.using(connection.alias).query.get_compiler(connection.alias)
+    table = Execution._meta.db_table
+    converters = compiler.get_converters([field.get_col(table) for field in fields])
+    names = [field.attname for field in fields]
+    return [
+        Execution.from_db(connection.alias, names, row)
+        for row in compiler.apply_converters(rows, converters)
     ]
 
 

@@ -37,7 +37,7 @@ def counted(captured):
 
 @pytest.mark.parametrize("alias", EVERY_DATABASE)
 def test_hundreds_of_deliveries_take_a_few_dozen_statements(alias, settings):
-    """A claim is one transaction, and so is what is heard in a tenth of a second."""
+    """A claim is one statement, and what is heard in a tenth of a second one transaction."""
     connection = connections[alias]
     with open_river(settings, alias) as river:
         services.execute_many([{"workflow": "bake", "using": alias}] * ITEMS)
@@ -48,15 +48,16 @@ def test_hundreds_of_deliveries_take_a_few_dozen_statements(alias, settings):
 
     assert ITEMS == worker.counts["delivered"]
     said = counted(captured)
-    commits = said["COMMIT", ""]
-    statements = said.total() - commits - said["BEGIN", ""]
+    statements = said.total() - said["COMMIT", ""] - said["BEGIN", ""]
     events = said["INSERT", "embedworkflow_executionevent"]
-    claims = commits - events
+    claims = sum("RETURNING" in q["sql"] or "SKIP LOCKED" in q["sql"] for q in captured)
+    # MariaDB's UPDATE returns no rows.
+    each = 2 if connection.vendor == "mysql" else 1
     # The first and the last batch end early; claims bring more than is heard meanwhile.
     assert events <= 3 + took / GATHER
     assert claims <= 8 + events
     # Of the pulse: three for each sign of life, two signs at least, and four in the first.
-    assert statements <= 2 * events + 3 * claims + 3 * (2 + took / EVERY) + 4
+    assert statements <= 2 * events + each * claims + 3 * (2 + took / EVERY) + 4
 
 
 @pytest.mark.parametrize("alias", EVERY_DATABASE)
@@ -76,7 +77,7 @@ def test_a_round_of_polls_without_news_is_one_statement(alias, settings, count):
     settled = [
         query["sql"].partition(" FROM ")[0]
         for query in captured
-        if query["sql"].startswith("UPDATE") and "synced_at" in query["sql"]
+        if query["sql"].startswith("UPDATE") and "synced_at" in query["sql"].partition(" WHERE ")[0]
     ]
     assert 0 == counted(captured)["INSERT", "embedworkflow_executionevent"]
     assert 1 <= len(settled) <= 1 + count / 4
