@@ -47,6 +47,8 @@ DATABASE_ERRORS = (DatabaseError, InterfaceError)
 UNSTORABLE = (IntegrityError, DataError, ValueError)
 # How long ended calls are gathered before they are written together, in seconds.
 GATHER = 0.1
+# How long the coordinator gives way to calls that it has just handed over, in seconds.
+GIVE_WAY = 0.001
 LONGEST_DATABASE_PAUSE = 30.0
 # How often in a row a database fails a worker that has little time, until it leaves it alone.
 TRIES = 3
@@ -309,8 +311,9 @@ class Worker:
         for each in claimed:
             if self._take(each):
                 self._hand_over(each)
-        # Whoever calls begins now, and not once this thread has to wait.
-        time.sleep(0)
+        if claimed:
+            # Two threads that want the interpreter hinder each other: first whoever calls.
+            time.sleep(GIVE_WAY)
         return len(claimed)
 
     def _is_due(self, using: str, account: str | None) -> bool:
