@@ -382,8 +382,8 @@ def _take_in_turn(
 def _columns(vendor: str) -> tuple[str, str]:
     """Return the quoted name of the table, and those of all its columns."""
     connection = next(c for c in connections.all() if c.vendor == vendor)
-    table, columns = _names(connection, Execution._meta.concrete_fields)
-    return table, ", ".join(columns)
+    columns = _names(connection, Execution._meta.concrete_fields)
+    return connection.ops.quote_name(Execution._meta.db_table), ", ".join(columns)
 
 
 def _read(connection: BaseDatabaseWrapper, rows: list[Any]) -> list[Execution]:
