@@ -12,7 +12,7 @@ import math
 import threading
 import time
 import uuid
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -103,7 +103,12 @@ class Worker:
         self.counts: Counter[str] = Counter()
         self._lanes: dict[str, Lane] = {}
         self._news: SimpleQueue[tuple[Claimed, Change] | None] = SimpleQueue()
-        self._inbox: SimpleQueue[_Ended | None] = SimpleQueue()
+        self._inbox: deque[_Ended] = deque()
+        # Rings for what has come in, or, with False, for all that is to be looked at anew.
+        self._bell: SimpleQueue[bool] = SimpleQueue()
+        # Whether the coordinator looks by itself soon, and how much more it could wait for.
+        self._gathers = False
+        self._missing = 0
         self._in_hand: dict[_Key, Claimed] = {}
         self._announcing: dict[_Key, Claimed] = {}
         self._heard: list[_Ended] = []
@@ -213,7 +218,7 @@ class Worker:
         """Have the loop look at its databases at once; may be called from any thread."""
         self._woken.set()
         self._chores_at = min(self._chores_at, time.monotonic() + CHORES_WOKEN)
-        self._inbox.put(None)
+        self._bell.put(False)
 
     def stop(self, *, now: bool = False) -> None:
         """End the loop; may be called from any thread, and from a signal handler.
@@ -224,7 +229,7 @@ class Worker:
         if now:
             self._abandoned.set()
         self._stopping.set()
-        self._inbox.put(None)
+        self._bell.put(False)
 
     def stop_when_delivered(self, *, timeout: float) -> None:
         """End the loop once nothing is due; may be called from any thread.
@@ -365,13 +370,13 @@ class Worker:
         if lane.threads:
             lane.calls.put(claimed)
         else:
-            self._inbox.put(self._call(claimed))
+            self._bring(self._call(claimed))
 
     # Calling: in HTTP threads, no database
 
     def _serve(self, lane: Lane) -> None:
         while (claimed := lane.calls.get()) is not None:
-            self._inbox.put(self._call(claimed))
+            self._bring(self._call(claimed))
 
     def _call(self, claimed: Claimed) -> _Ended:
         began = time.monotonic()
@@ -415,23 +420,28 @@ class Worker:
         ]
         return max(0.0, min(waits))
 
+    def _bring(self, ended: _Ended) -> None:
+        """Tell the coordinator of a call that has ended; may be called from any thread."""
+        self._inbox.append(ended)
+        # It is not woken by each: that would take the interpreter from whoever calls.
+        if ended.error is not None or not self._gathers or len(self._inbox) >= self._missing:
+            self._bell.put(True)
+
     def _hear(self, patience: float) -> None:
         """Wait for calls to end, and record them once it is worth a transaction."""
         ends = time.monotonic() + patience
         while True:
+            if self._take_in():
+                ends = self._gathered_since + GATHER
+            if self._heard and self._nothing_follows:
+                break
             try:
                 with self._desk.left():
-                    ended = self._inbox.get(timeout=max(0.0, ends - time.monotonic()))
+                    goes_on = self._bell.get(timeout=max(0.0, ends - time.monotonic()))
             except Empty:
-                break
-            if ended is None:
-                break
-            if not self._heard:
-                self._gathered_since = time.monotonic()
-                ends = self._gathered_since + GATHER
-            self._heard.append(ended)
-            self._pauses.heard(ended.claimed.execution.account, ended.error)
-            if self._nothing_follows:
+                goes_on = False
+            if not goes_on:
+                self._take_in()
                 break
         # It lies ahead where a database has failed.
         gathered = time.monotonic() - self._gathered_since
@@ -439,8 +449,25 @@ class Worker:
             self._record()
         if self._announcer is None:
             for told in self._tell_all():
-                self._inbox.put(told)
+                self._bring(told)
         self._renew()
+
+    def _take_in(self) -> bool:
+        """Take what has come in; return whether it was anything."""
+        taken = False
+        while True:
+            # In this order: who finds that it rings for nothing was in time to be seen here.
+            self._missing = len(self._in_hand) + len(self._announcing) - len(self._heard)
+            self._gathers = bool(self._heard)
+            if not self._inbox:
+                return taken
+            taken = True
+            while self._inbox:
+                ended = self._inbox.popleft()
+                if not self._heard:
+                    self._gathered_since = time.monotonic()
+                self._heard.append(ended)
+                self._pauses.heard(ended.claimed.execution.account, ended.error)
 
     @property
     def _nothing_follows(self) -> bool:
@@ -635,7 +662,7 @@ class Worker:
                 break
             close_old_connections()
             if told := self._tell(*news):
-                self._inbox.put(told)
+                self._bring(told)
 
     def _do_chores(self) -> bool:
         """Do once what else is to be done; return whether more waits."""
@@ -689,7 +716,7 @@ class Worker:
         for lane in self._lanes.values():
             with suppress(Empty):
                 while (claimed := lane.calls.get_nowait()) is not None:
-                    self._inbox.put(self._call(claimed))  # Gives it back.
+                    self._bring(self._call(claimed))  # Gives it back.
         while self._unfinished and not self._abandoned.is_set() and time.monotonic() < ends:
             self._hear(GATHER)
         self._record()
