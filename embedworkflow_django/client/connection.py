@@ -29,6 +29,7 @@ class TimedReader(io.RawIOBase):
         # Through makefile, for the socket stays open until its last file is closed.
         self._source = sock.makefile("rb", buffering=0)
         self._ends = time.monotonic() + (sock.gettimeout() or 0.0)
+        self._has_read = False
 
     def readable(self) -> bool:
         """Say yes: ``BufferedReader`` asks."""
@@ -43,8 +44,10 @@ class TimedReader(io.RawIOBase):
         left = self._ends - time.monotonic()
         if left <= 0:
             raise TimeoutError("timed out")
-        # Or the last byte in time would be given as long again as the whole.
-        self._sock.settimeout(left)
+        if self._has_read:
+            # Or the last byte in time would be given as long again as the whole.
+            self._sock.settimeout(left)
+        self._has_read = True
         return self._source.readinto(buffer)
 
     def readall(self) -> bytes:
@@ -84,6 +87,24 @@ class _Witness:
     response_class = TimedResponse
     # http.client prints every header at a higher level, the secret key among them.
     debuglevel = 0
+    _held: list[bytes] | None = None
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        """Send a request's head and body together, by one call to the system instead of two."""
+        held: list[bytes] = []
+        self._held = held
+        try:
+            super().request(*args, **kwargs)  # type: ignore[misc]
+        finally:
+            self._held = None
+        self.send(b"".join(held))
+
+    def send(self, data: Any) -> None:
+        """Send, or keep what is part of a request until it is whole."""
+        if self._held is None:
+            super().send(data)  # type: ignore[misc]
+        else:
+            self._held.append(data)
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"  # type: ignore[attr-defined]
