@@ -175,9 +175,13 @@ class Worker:
         try:
             while not self._stopping.is_set() and (ends is None or time.monotonic() < ends):
                 self._looks.clear()
+                # Asked before the claim, too: a turn that comes meanwhile is no reason to leave.
+                held = self._held_back()
                 claimed, waits = self._claim(due_before), self._unfinished
-                if not claimed and not waits and not (waits := self._held_back(due_before)):
-                    break
+                if not claimed and not waits:
+                    waits = self._are_due(held | self._held_back(), due_before)
+                    if not waits:
+                        break
                 self._beat()
                 self._hear(GATHER if waits else 0.0)
             while self._do_chores() and (ends is None or time.monotonic() < ends):
@@ -334,12 +338,14 @@ class Worker:
             self._looks[look] = time.monotonic() + min(wait, self.interval)
         return wait <= 0
 
-    def _held_back(self, due_before: datetime) -> bool:
-        """Return whether rows are due that nothing holds up but an account's rate."""
+    def _held_back(self) -> set[str]:
+        """Return the accounts that nothing holds up but their rate."""
+        return {account for account, lane in self._lanes.items() if lane.wait() is not None}
+
+    def _are_due(self, accounts: Collection[str], due_before: datetime) -> bool:
         looks = (
             outbox.next_due(using, account=account)
-            for account, lane in self._lanes.items()
-            if lane.wait() is not None
+            for account in accounts
             for using in self.aliases
         )
         return any(due_at is not None and due_at <= due_before for due_at in looks)

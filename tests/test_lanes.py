@@ -81,14 +81,14 @@ def test_a_backlog_is_not_ahead_of_another_account(river):
 
 def test_a_rate_is_kept_to_the_end(river):
     """A worker that runs until it is idle waits for its turns, and leaves nothing behind."""
-    river.configure(RATE=20)
-    queue(river, 30)
+    river.configure(RATE=100)
+    queue(river, 220)
     began = time.monotonic()
     river.work()
 
-    assert 30 == river.rows().filter(status=Status.RUNNING).count()
-    # Twenty may have been saved up; the others wait for theirs.
-    assert time.monotonic() - began > (30 - 20 - 1) / 20
+    assert 220 == river.rows().filter(status=Status.RUNNING).count()
+    # A hundred may have been saved up; the others wait for theirs.
+    assert time.monotonic() - began > (220 - 100 - 1) / 100
 
 
 def test_a_rate_ends_nothing_early_where_nothing_is_due(river):
