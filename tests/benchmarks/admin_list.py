@@ -190,6 +190,8 @@ def places(model: Any, rows: int) -> dict[str, tuple[str, str | None]]:
         "search workflow": ("?q=order-fulfilment", "?q=order-fulfilment"),
         "page": (f"{key}/change/", f"{key}/change/"),
         "renewed rows": (f"live/?ids={ids}", None),
+        "overview": ("overview/", None),
+        "trigger map": ("triggers/", None),
     }
 
 
