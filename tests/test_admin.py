@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 import django
@@ -16,7 +16,7 @@ from django.db import connection
 from django.dispatch import Signal
 from django.test.utils import CaptureQueriesContext
 from django.urls import path, reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from embedworkflow_django import admin as our_admin
 from embedworkflow_django import triggers
@@ -274,6 +274,24 @@ def test_times_are_told_without_time_zones_too(settings):
 
 
 # Sources
+
+
+def test_a_moment_is_told_in_each_viewers_zone_and_language(settings):
+    """The same moment, one viewer after the other; seconds only where the format has them."""
+    when = datetime(2026, 3, 1, 4, 5, 6, tzinfo=UTC)
+
+    def told():
+        return re.search(">(.*)<", presentation.brief(when))[1]
+
+    with timezone.override("UTC"):
+        assert "03/01/2026 4:05 a.m." == told()
+        with translation.override("de"):
+            assert "01.03.2026 04:05" == told()
+    with timezone.override("Asia/Tokyo"):
+        assert "03/01/2026 1:05 p.m." == told()
+    settings.SHORT_DATETIME_FORMAT = "H:i:s"
+    with timezone.override("UTC"), translation.override(None):
+        assert "04:05:06" == told()
 
 
 def test_the_list_links_to_a_source_that_the_viewer_may_see(chef):

@@ -175,11 +175,12 @@ class ExecutionAdminMixin(TriggerMapMixin, overview.OverviewMixin, live.LiveList
     def duration(self, execution: Execution) -> SafeString:
         """Return how long it took, or, more quietly, has taken so far."""
         now = timezone.now()
+        elapsed = presentation.elapsed(execution, now)
         return format_html(
             '<span class="{}" title="{}">{}</span>',
             "ewf-line" if execution.is_final else "ewf-line ewf-quiet",
-            presentation.duration(execution, now),
-            presentation.elapsed(execution, now),
+            elapsed if execution.is_final else presentation.duration(execution, now),
+            elapsed,
         )
 
 

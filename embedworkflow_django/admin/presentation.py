@@ -8,11 +8,11 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
-from django.utils import timezone
-from django.utils.formats import date_format, number_format
+from django.utils import dateformat, timezone
+from django.utils.formats import date_format, get_format, number_format
 from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, ngettext, ngettext_lazy
@@ -167,12 +167,27 @@ def local(when: datetime) -> datetime:
 
 def brief(when: datetime) -> SafeString:
     """Return a point in time on one line, to the minute; to the second for whoever points at it."""
-    seen = local(when)
+    seen, form = local(when), get_format("SHORT_DATETIME_FORMAT")
     return format_html(
         '<span class="ewf-line" title="{}">{}</span>',
         f"{seen:%Y-%m-%d %H:%M:%S}",
-        date_format(seen, "SHORT_DATETIME_FORMAT"),
+        _formatted(
+            seen if _SECONDS & set(form) else seen.replace(second=0, microsecond=0),
+            seen.tzinfo,
+            form,
+            get_language(),
+        ),
     )
+
+
+# What a format of a project's own writes more of than the minute.
+_SECONDS = frozenset("sucrU")
+
+
+@functools.lru_cache(maxsize=1000)
+def _formatted(when: datetime, _zone: tzinfo | None, form: str, _language: str | None) -> str:
+    # The rows of a page were made within few minutes. One moment is equal in every zone.
+    return dateformat.format(when, form)
 
 
 def timestamp(when: datetime | None) -> str:
@@ -213,7 +228,5 @@ def lines(first: str, *others: str) -> SafeString:
     """Return a cell of several lines, the first one in plain view and the others quieter."""
     if not others:
         return conditional_escape(first)
-    hints = ((other,) for other in others)
-    return format_html(
-        "{}{}", first, format_html_join("", ' <span class="ewf-under">{}</span>', hints)
-    )
+    hints = ' <span class="ewf-under">{}</span>' * len(others)
+    return format_html("{}" + hints, first, *others)
