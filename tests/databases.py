@@ -81,7 +81,7 @@ def _configuration(kind: str) -> dict:
                 "init_command": "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;",
                 "timeout": 20,
             },
-            "TEST": {"NAME": test_name},
+            "TEST": {"NAME": test_name, "DEPENDENCIES": []},
         }
     if kind == "postgresql":
         engine, asked, maintenance, options = "tests.postgresql", _POSTGRESQL, "postgres", {}
@@ -96,7 +96,9 @@ def _configuration(kind: str) -> dict:
         "HOST": _HOST,
         "PORT": asked["port"],
         "OPTIONS": options,
-        "TEST": {"NAME": name} | ({"CHARSET": "utf8mb4"} if kind == "mariadb" else {}),
+        # None needs another one first: so a test of one of them can be run alone.
+        "TEST": {"NAME": name, "DEPENDENCIES": []}
+        | ({"CHARSET": "utf8mb4"} if kind == "mariadb" else {}),
     }
 
 

@@ -258,6 +258,25 @@ def test_settle_joins_by_key_whatever_was_claimed_when_statistics_were_taken(ali
     assert "Join Filter" not in plan
 
 
+@pytest.mark.parametrize("alias", EVERY_DATABASE[KINDS.index("postgresql") :][:1])
+def test_claim_sorts_nothing_whatever_was_due_when_statistics_were_taken(alias):
+    """Statistics of a table at rest know of nothing due: a backlog must not be sorted for that."""
+    make(alias, 5_000, status=Status.COMPLETED)
+    Execution.objects.using(alias).update(due_at=None)
+    with connections[alias].cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE embedworkflow_execution")
+    make(alias, 5_000)
+
+    with CaptureQueriesContext(connections[alias]) as captured:
+        assert 50 == len(claim(alias, limit=50))
+    with connections[alias].cursor() as cursor:
+        cursor.execute(f"EXPLAIN {captured[-1]['sql']}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+
+    assert "ewf_execution_due" in plan
+    assert "Sort" not in plan
+
+
 @every_database
 def test_settle_keeps_apart_what_python_takes_for_equal(alias):
     """True is not 1 in JSON, though all of a column's values are equal."""
