@@ -217,8 +217,8 @@ class Settings:
 settings = Settings()
 
 
-def _own(alias: str) -> Mapping[str, Any]:
-    accounts = settings.given.get("ACCOUNTS", {})
+def _own(alias: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    accounts = given.get("ACCOUNTS", {})
     # The abstract class alone would cost more than all else here.
     own = accounts.get(alias) if isinstance(accounts, (dict, Mapping)) else None
     return own if isinstance(own, (dict, Mapping)) else {}
@@ -226,7 +226,7 @@ def _own(alias: str) -> Mapping[str, Any]:
 
 def place(name: str, alias: str = DEFAULT_ACCOUNT) -> str:
     """Return where in the settings an account's value of a setting is written."""
-    if name in ACCOUNT_SETTINGS and name in _own(alias):
+    if name in ACCOUNT_SETTINGS and name in _own(alias, settings.given):
         return f'{SETTING}["ACCOUNTS"]["{alias}"]["{name}"]'
     return f'{SETTING}["{name}"]'
 
@@ -237,7 +237,8 @@ def account_value(alias: str, name: str) -> Any:
     Raises:
         ConfigurationError: The value makes no sense.
     """
-    return _account_value(alias, name, _own(alias), settings.given)
+    given = settings.given
+    return _account_value(alias, name, _own(alias, given), given)
 
 
 def _account_value(alias: str, name: str, own: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
@@ -261,7 +262,8 @@ def account(alias: str = DEFAULT_ACCOUNT) -> Account:
         raise ConfigurationError(
             f"There is no account {alias!r} in {SETTING}. {did_you_mean(alias, settings.accounts)}"
         )
-    own, given = _own(alias), settings.given
+    given = settings.given
+    own = _own(alias, given)
     names = (name for name in ACCOUNT_SETTINGS if name not in _NOT_THE_CLIENTS)
     return Account(
         alias=alias,
@@ -284,9 +286,10 @@ def require_key(alias: str) -> None:
     Raises:
         ConfigurationError: The account is not configured.
     """
-    if alias not in settings.accounts:
+    given = settings.given
+    if (alias != DEFAULT_ACCOUNT or "ACCOUNTS" in given) and alias not in settings.accounts:
         account(alias)
-    if not account_value(alias, "SECRET_KEY"):
+    if not _account_value(alias, "SECRET_KEY", _own(alias, given), given):
         raise missing_key(alias)
 
 
