@@ -19,11 +19,19 @@ from .exceptions import InvalidExecution, UnencodableData
 DEEPEST = 30
 # What PostgreSQL (NUL) or any database (a lone surrogate) cannot store.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+# What holds nothing else, and is most of any data.
+_FLAT = frozenset({str, int, float, bool, type(None)})
 _ENCODER = DjangoJSONEncoder(allow_nan=False)
 
 
 def encode(data: Any) -> dict[str, Any]:
-    """Return execution data as plain JSON values.
+    """Return execution data as plain JSON values; refuses what ``dumps`` refuses."""
+    encoded: dict[str, Any] = json.loads(dumps(data))
+    return encoded
+
+
+def dumps(data: Any) -> str:
+    """Return execution data as JSON.
 
     Args:
         data: A mapping with string keys; its values may be what JSON holds, and dates, times,
@@ -34,7 +42,7 @@ def encode(data: Any) -> dict[str, Any]:
         InvalidExecution: It is no mapping, or larger than the setting ``MAX_DATA_SIZE``.
     """
     if data is None:
-        return {}
+        return "{}"
     if not isinstance(data, Mapping):
         raise InvalidExecution(_("Execution data should be a dict, not %s.") % type(data).__name__)
     data = dict(data)
@@ -42,7 +50,8 @@ def encode(data: Any) -> dict[str, Any]:
         text = _ENCODER.encode(data)
     except (TypeError, ValueError, RecursionError) as error:
         raise _fault(data, "data", 0) or UnencodableData(str(error), path="data") from None
-    if _is_suspicious(text) or not _keys_are_strings(data):
+    # An emoji looks like a lone surrogate; which of them it is, takes a closer look.
+    if "\\u0000" in text or "\\ud" in text or not _is_plain(data):
         fault = _fault(data, "data", 0)
         if fault is not None:
             raise fault
@@ -55,23 +64,21 @@ def encode(data: Any) -> dict[str, Any]:
             )
             % {"size": len(text), "limit": limit}
         )
-    encoded: dict[str, Any] = json.loads(text)
-    return encoded
+    return text
 
 
-def _is_suspicious(text: str) -> bool:
-    """Return whether JSON may be too deep or unstorable; it may as well be broad, or an emoji."""
-    brackets = text.count("[") + text.count("{")
-    return brackets > DEEPEST or "\\u0000" in text or "\\ud" in text
-
-
-def _keys_are_strings(value: Any) -> bool:
-    # json.dumps would write 1 and "1" as the same key, and the second would replace the first.
+def _is_plain(value: Any, depth: int = 0) -> bool:
+    """Return whether nothing is nested too deeply, and all keys are strings."""
     if isinstance(value, dict):
-        return all(isinstance(key, str) for key in value) and all(
-            map(_keys_are_strings, value.values())
-        )
-    return not isinstance(value, (list, tuple)) or all(map(_keys_are_strings, value))
+        # json.dumps would write 1 and "1" as the same key, and the second would replace the first.
+        if not all(isinstance(key, str) for key in value):
+            return False
+        value = value.values()
+    elif not isinstance(value, (list, tuple)):
+        return True
+    if depth == DEEPEST:
+        return not value
+    return all(_is_plain(each, depth + 1) for each in value if type(each) not in _FLAT)
 
 
 def _fault(value: Any, path: str, depth: int) -> UnencodableData | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -11,6 +12,8 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connections, models, router
+from django.db.models.base import ModelState
+from django.db.models.signals import post_init, pre_init
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -69,7 +72,7 @@ def new_execution(
         workflow=identifier(workflow),
         id_type=_id_type(id_type),
         user_key=_user_key(user_key, account, source),
-        execution_data=encoding.encode(data),
+        data_json=encoding.dumps(data),
         idempotency_key=_idempotency_key(idempotency_key),
         trigger=_bounded(trigger, "trigger"),
         run_at=_run_at(run_at, now),
@@ -97,7 +100,7 @@ def another_run(execution: Execution, data: Any) -> Execution:
     now = timezone.now()
     return _row(
         **{name: getattr(execution, name) for name in _REPEATED},
-        execution_data=encoding.encode(data),
+        data_json=encoding.dumps(data),
         run_again_of_id=execution.pk,
         due_at=now,
         created_at=now,
@@ -109,10 +112,14 @@ def _blank() -> dict[str, Any]:
     return {field.attname: field.get_default() for field in Execution._meta.concrete_fields}
 
 
-def _row(**asked: Any) -> Execution:
-    # By position: so Django asks none of the many fields for its default, in each request anew.
-    values: Any = {**_blank(), "id": uuid7(), **asked}.values()
-    return Execution(*values)
+def _row(*, data_json: str, **asked: Any) -> Execution:
+    asked |= {"id": uuid7(), "execution_data": json.loads(data_json)}
+    # As Model.__init__ does it, which would set each of the many fields by itself.
+    pre_init.send(Execution, args=(), kwargs=asked)
+    row = Execution.__new__(Execution)
+    vars(row).update(_blank() | asked, _state=ModelState(), _data_json=data_json)
+    post_init.send(Execution, instance=row)
+    return row
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -191,6 +191,9 @@ class Execution(models.Model):
         _("raw"), null=True, blank=True, help_text=_("Properties that have no column.")
     )
 
+    #: The execution data of a new row as JSON, until the row is stored.
+    _data_json: str | None = None
+
     objects = ExecutionQuerySet.as_manager()
 
     class Meta:

@@ -111,16 +111,12 @@ def insert(rows: Sequence[Execution], *, using: str, ignore_conflicts: bool = Fa
         using: The database's alias.
         ignore_conflicts: Whether a row whose idempotency key is taken is passed over.
     """
-    connection, fields = connections[using], _asked_fields()
+    connection = connections[using]
     head, placeholders, tail = _insert_parts(connection.vendor, ignore_conflicts)
     with transaction.mark_for_rollback_on_error(using=using), connection.cursor() as cursor:
         for start in range(0, len(rows), BATCH):
             batch = rows[start : start + BATCH]
-            parameters = [
-                _stored(field, getattr(row, field.attname), connection)
-                for row in batch
-                for field in fields
-            ]
+            parameters = list(chain.from_iterable(_asked(row, connection) for row in batch))
             cursor.execute(f"{head}{', '.join([placeholders] * len(batch))} {tail}", parameters)
     for row in rows:
         row._state.adding = False
@@ -128,8 +124,36 @@ def insert(rows: Sequence[Execution], *, using: str, ignore_conflicts: bool = Fa
 
 
 @lru_cache(maxsize=1)
-def _asked_fields() -> list[Any]:
-    return [field for field in Execution._meta.concrete_fields if field.name in ASKED]
+def _asked_fields() -> list[tuple[str, Any]]:
+    fields = Execution._meta.concrete_fields
+    return [(field.attname, field) for field in fields if field.name in ASKED]
+
+
+class _AsItIs(json.JSONEncoder):
+    """Takes what is JSON already."""
+
+    def encode(self, o: str) -> str:
+        return o
+
+
+def _asked(row: Execution, connection: BaseDatabaseWrapper) -> list[Any]:
+    """Return what a new row was asked, as the driver takes it."""
+    values = vars(row)
+    text = values.pop("_data_json", None)
+    asked, before, moment = [], None, None
+    for name, field in _asked_fields():
+        value = values[name]
+        if type(value) is datetime:
+            # Most rows are due when they are made, and a moment is dear to adapt.
+            if value is not before:
+                before, moment = value, _stored(field, value, connection)
+            value = moment
+        elif text is not None and name == "execution_data":
+            value = connection.ops.adapt_json_value(text, _AsItIs)
+        else:
+            value = _stored(field, value, connection)
+        asked.append(value)
+    return asked
 
 
 def _stored(field: Any, value: Any, connection: BaseDatabaseWrapper) -> Any:

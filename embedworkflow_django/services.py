@@ -157,9 +157,11 @@ def store(executions: list[Execution], using: str) -> list[Execution]:
     for part in _parts(executions):
         outbox.insert(part, using=using, ignore_conflicts=keyed)
         stored += outbox.by_key(part, using=using) if keyed else part
-    own = {execution.pk for execution in executions}
-    # By their keys: two calls under one idempotency key are one execution.
-    new = list({each.pk: each for each in stored if each.pk in own}.values())
+    new = stored
+    if keyed:
+        own = {execution.pk for execution in executions}
+        # By their keys: two calls under one idempotency key are one execution.
+        new = list({each.pk: each for each in stored if each.pk in own}.values())
     if new:
         # Not a partial: Django logs a failing hook by its __qualname__.
         transaction.on_commit(lambda: _committed(using, new), using=using, robust=True)
@@ -170,7 +172,8 @@ def _parts(executions: list[Execution]) -> Iterator[list[Execution]]:
     """Split rows that are too many, or whose data is too much, for one statement."""
     start = size = 0
     for number, execution in enumerate(executions if len(executions) > 1 else ()):
-        own = len(json.dumps(execution.execution_data))
+        text = execution._data_json  # noqa: SLF001 - a note between the rooms, not for projects
+        own = len(text or json.dumps(execution.execution_data))
         full = number - start == outbox.BATCH or size + own > LARGEST_INSERT
         if full and number > start:
             yield executions[start:number]

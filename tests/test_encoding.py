@@ -159,6 +159,14 @@ def test_what_is_nested_too_deeply_is_refused(levels):
     assert "nested too deeply" in str(refused(nested(levels)))
 
 
+@pytest.mark.parametrize("innermost", [[], {}, (), Decimal(1)], ids=repr)
+def test_the_deepest_level_may_hold_what_holds_nothing(innermost):
+    """An empty list is as deep as a number; one that holds anything is deeper."""
+    data = nested(encoding.DEEPEST, innermost)
+    assert encoding.encode(data) == json.loads(json.dumps(data, default=str))
+    assert "nested too deeply" in str(refused(nested(encoding.DEEPEST, [innermost])))
+
+
 def test_many_lists_are_not_deep_ones():
     """Breadth is not taken for depth."""
     data = {"lines": [[n] for n in range(500)]}

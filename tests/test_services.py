@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import itertools
+import pickle
 from datetime import timedelta
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.db import OperationalError, connections, transaction
+from django.db.models.signals import post_init, pre_init
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -115,6 +118,45 @@ def test_execute_returns_the_stored_row(alias):
     assert (row.account, row.workflow, row.id_type) == ("default", "bake", "hashid")
     assert (row.user_key, row.execution_data) == ("jane", {"cake": "é 🎂"})
     services.cancel(execution)
+
+
+@pytest.mark.parametrize("alias", EVERY_DATABASE)
+def test_the_returned_row_is_an_instance_like_any_other(alias):
+    """It has what a constructed one has, and can be checked, copied, pickled and fetched anew."""
+    execution = services.execute("bake", {"cake": 1}, using=alias)
+    assert vars(execution).keys() == vars(Execution()).keys()
+    assert vars(execution._state).items() >= {"adding": False, "db": alias}.items()
+    assert execution.get_deferred_fields() == set()
+    execution.full_clean()
+    for twin in (copy.deepcopy(execution), pickle.loads(pickle.dumps(execution))):
+        assert twin == execution
+        assert twin.execution_data == {"cake": 1}
+    again = services.run_again(execution)
+    assert again.run_again_of == execution
+    again.execution_data["cake"] = 2
+    again.save()
+    again.refresh_from_db()
+    assert again.execution_data == {"cake": 2}
+
+
+def test_django_tells_of_the_row_that_is_made(db):
+    """The signals of a model's making are sent as for any instance, once each."""
+    said = []
+
+    def before(sender, kwargs, **rest):
+        said.append((sender, kwargs["workflow"]))
+
+    def after(instance, **rest):
+        said.append((type(instance), instance.workflow))
+
+    pre_init.connect(before, sender=Execution)
+    post_init.connect(after, sender=Execution)
+    try:
+        services.execute("bake")
+    finally:
+        pre_init.disconnect(before, sender=Execution)
+        post_init.disconnect(after, sender=Execution)
+    assert said == [(Execution, "bake")] * 2
 
 
 @pytest.mark.parametrize("alias", EVERY_DATABASE)
