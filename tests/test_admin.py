@@ -11,6 +11,7 @@ import django
 import pytest
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
+from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.dispatch import Signal
@@ -129,6 +130,18 @@ def test_the_list_shows_the_newest_first_whatever_the_url_asks(chef):
 
     assert [new.pk, old.pk] == listed(chef)
     assert [new.pk, old.pk] == listed(chef, o="2.1.3")
+
+
+def test_each_row_leads_to_its_own_page_on_the_site_that_is_looked_at(chef):
+    """The URL is reversed once for all the rows, and is the one that Django finds for each."""
+    for _ in range(2):
+        make()
+
+    cl = chef.get(url("changelist", site="kitchen")).context["cl"]
+
+    for row in cl.result_list:
+        assert url("change", row.pk, site="kitchen") == cl.url_for_result(row)
+        assert ChangeList.url_for_result(cl, row) == cl.url_for_result(row)
 
 
 def test_the_list_takes_as_many_queries_for_100_rows_as_for_one(chef):

@@ -31,6 +31,7 @@ from .filters import (
 from .trigger_map import TriggerMapMixin
 from .views import PageMixin
 
+_BOX = f'<input type="checkbox" name="{ACTION_CHECKBOX_NAME}" value="{{}}" class="action-select"'
 _FILTERS = (
     QuickViewFilter,
     StatusFilter,
@@ -174,12 +175,12 @@ class ExecutionAdminMixin(TriggerMapMixin, overview.OverviewMixin, live.LiveList
     @admin.display(description=_("duration"))
     def duration(self, execution: Execution) -> SafeString:
         """Return how long it took, or, more quietly, has taken so far."""
-        now = timezone.now()
-        elapsed = presentation.elapsed(execution, now)
+        elapsed = presentation.elapsed(execution, timezone.now())
+        if execution.is_final:
+            return format_html('<span class="ewf-line" title="{0}">{0}</span>', elapsed)
         return format_html(
-            '<span class="{}" title="{}">{}</span>',
-            "ewf-line" if execution.is_final else "ewf-line ewf-quiet",
-            elapsed if execution.is_final else presentation.duration(execution, now),
+            '<span class="ewf-line ewf-quiet" title="{}">{}</span>',
+            presentation.so_far(elapsed),
             elapsed,
         )
 
@@ -202,12 +203,8 @@ class ExecutionAdmin(ExecutionAdminMixin, admin.ModelAdmin):  # type: ignore[typ
 
         A theme's own is left alone, which is why the mixin has none.
         """
-        return format_html(
-            '<input type="checkbox" name="{}" value="{}" class="action-select" aria-label="{}">',
-            ACTION_CHECKBOX_NAME,
-            obj.pk,
-            format_html(django_gettext("Select this object for an action - {}"), obj),
-        )
+        label = django_gettext("Select this object for an action - {}")
+        return format_html(f'{_BOX} aria-label="{label}">', obj.pk, obj)
 
     # Before Django 6.0, the column's head is an attribute.
     vars(action_checkbox).update(vars(admin.ModelAdmin.action_checkbox))

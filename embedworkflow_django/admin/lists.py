@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib.admin.options import IncorrectLookupParameters
@@ -23,6 +24,8 @@ else:
 MAX_COUNT = 10_000
 # Large columns that no list shows.
 HEAVY = ("execution_data", "last_error", "log", "stats", "template", "raw")
+# A key that no row has.
+_NO_KEY = uuid.UUID(int=0)
 
 
 class CappedPaginator(_Paginator):
@@ -77,6 +80,15 @@ class ExecutionChangeList(ChangeList):
         links = sources.SourceLinks(self.model_admin.admin_site, request)
         for execution in self.result_list:
             execution.source_url = links.url(execution)
+
+    def url_for_result(self, result: Any) -> str:
+        """Return the URL of a row's page, which was reversed once for all the rows."""
+        return self._page_url.replace(str(_NO_KEY), str(result.pk))
+
+    @cached_property
+    def _page_url(self) -> str:
+        model_admin: Any = self.model_admin
+        return str(model_admin.bare_url("change", _NO_KEY))
 
     def _bounds(self) -> tuple[int, int]:
         if self.show_all and self.can_show_all:

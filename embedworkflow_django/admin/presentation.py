@@ -157,7 +157,12 @@ def duration(execution: Execution, now: datetime) -> str:
     """Return how long an execution took; if it has not ended, that this is not all."""
     if execution.is_final:
         return elapsed(execution, now)
-    return _("%(duration)s so far") % {"duration": elapsed(execution, now)}
+    return so_far(elapsed(execution, now))
+
+
+def so_far(duration: str) -> str:
+    """Return that a duration is not all."""
+    return _("%(duration)s so far") % {"duration": duration}
 
 
 def local(when: datetime) -> datetime:
