@@ -118,7 +118,7 @@ def test_a_database_that_is_away_is_not_waited_for(river, messenger, sent, log_w
     row = river.execute()
 
     def away(execute, sql, *rest):
-        if "remote_id" in sql.partition(" SET ")[2]:
+        if "remote_id" in sql.partition(" WHERE ")[0].partition(" SET ")[2]:
             raise OperationalError("away")
         return execute(sql, *rest)
 
