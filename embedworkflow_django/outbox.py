@@ -320,7 +320,7 @@ def claim(
         due.append((f"id IN ({_places(ids)})", [_stored(key, pk, connection) for pk in ids]))
     chosen = f"WHERE {' AND '.join(sql for sql, _ in due)} ORDER BY due_at LIMIT {limit:d}"
     parameters = [value for _, values in due for value in values]
-    take = _take_in_turn if connection.vendor == "mysql" else _take_at_once
+    take = _take_at_once if _returns_rows(connection) else _take_in_turn
     rows = take(connection, chosen, parameters, (token, now, now + lease)) if limit else []
     return [
         Claimed(
@@ -349,6 +349,11 @@ _TAKE = (
     f"sent_at = CASE WHEN status = '{Status.QUEUED}' AND sent_at IS NULL THEN %s ELSE sent_at END"
 )
 _Terms = tuple[str, datetime, datetime]
+
+
+def _returns_rows(connection: BaseDatabaseWrapper) -> bool:
+    """Return whether an UPDATE can: MariaDB's cannot, though its INSERT does; nor an old SQLite."""
+    return connection.vendor != "mysql" and connection.features.can_return_columns_from_insert
 
 
 def _take_at_once(
@@ -380,11 +385,14 @@ def _take_in_turn(
     """Do the same where an UPDATE returns no rows."""
     token, now, until = terms
     table, columns = _columns(connection.vendor)
+    lock = ""
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {columns} FROM {table} {chosen} FOR UPDATE SKIP LOCKED",  # noqa: S608
-            parameters,
-        )
+        if connection.features.has_select_for_update_skip_locked:
+            lock = "FOR UPDATE SKIP LOCKED"
+        else:
+            # SQLite's lock, before anything is read.
+            cursor.execute(f"UPDATE {table} SET claim = claim WHERE id IS NULL")  # noqa: S608
+        cursor.execute(f"SELECT {columns} FROM {table} {chosen} {lock}", parameters)  # noqa: S608
         rows = _read(connection, cursor.fetchall())
         if rows:
             key = Execution._meta.pk

@@ -140,6 +140,31 @@ def test_a_claim_can_be_narrowed(alias):
     assert [] == claimed(due_before=timezone.now() - timedelta(hours=1))
 
 
+@pytest.mark.parametrize("alias", [p for p in EVERY_DATABASE if p.id == "sqlite"])
+def test_a_sqlite_whose_update_returns_no_rows_claims_as_well(alias, monkeypatch):
+    """Before 3.35 it has no RETURNING: the lock is taken first, then it is read, then written."""
+    monkeypatch.setattr(connections[alias].features, "can_return_columns_from_insert", False)
+    now = timezone.now()
+    queued, running = make(alias, 2)
+    Execution.objects.using(alias).filter(pk=running.pk).update(status=Status.RUNNING)
+
+    with CaptureQueriesContext(connections[alias]) as captured:
+        claimed = claim(alias, now=now + timedelta(seconds=1))
+    said = [query["sql"].split()[0] for query in captured]
+
+    assert ["BEGIN", "UPDATE", "SELECT", "UPDATE", "COMMIT"] == said
+    assert [queued.pk, running.pk] == [each.execution.pk for each in claimed]
+    assert [True, False] == [each.first_send for each in claimed]
+    for each in claimed:
+        each.execution.refresh_from_db(fields=["claim", "due_at", "sent_at"])
+        assert ("a" * 32, now + timedelta(seconds=1) + LEASE) == (
+            each.execution.claim,
+            each.execution.due_at,
+        )
+    assert [now + timedelta(seconds=1), None] == [each.execution.sent_at for each in claimed]
+    assert [] == claim(alias, now=now + timedelta(seconds=1))
+
+
 @every_database
 def test_many_workers_never_claim_the_same_row(alias):
     """Four workers that claim at once share the rows out."""
