@@ -8,7 +8,6 @@ from datetime import timedelta
 
 import pytest
 from django.db import connections, transaction
-from django.db.models import Q
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -427,17 +426,19 @@ def _insert_elsewhere(alias, key):
 @every_database
 def test_what_is_finished_leaves_the_index(alias):
     """The plan of a claim reads the index of what is due, and on databases that can, only that."""
-    query = Execution.objects.using(alias).filter(Q(due_at__lte=timezone.now())).order_by("due_at")
-    with connections[alias].cursor() as cursor:
-        constraints = connections[alias].introspection.get_constraints(
-            cursor, Execution._meta.db_table
-        )
+    connection = connections[alias]
+    with connection.cursor() as cursor:
+        constraints = connection.introspection.get_constraints(cursor, Execution._meta.db_table)
 
     assert ["due_at"] == constraints["ewf_execution_due"]["columns"]
-    if connections[alias].features.supports_partial_indexes:
+    if connection.features.supports_partial_indexes:
         make(alias, 50, status=Status.COMPLETED)
         Execution.objects.using(alias).update(due_at=None)
-        with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
-            if connections[alias].vendor == "postgresql":
+        with CaptureQueriesContext(connection) as captured:
+            claim(alias)
+        with transaction.atomic(using=alias), connection.cursor() as cursor:
+            if connection.vendor == "postgresql":
                 cursor.execute("SET LOCAL enable_seqscan = off")  # So few rows need no index.
-            assert "ewf_execution_due" in query.explain()
+            cursor.execute(f"{connection.ops.explain_query_prefix()} {captured[-1]['sql']}")
+            # By account or not, as the planner likes.
+            assert "_due" in str(cursor.fetchall())
