@@ -19,7 +19,7 @@ from django.core.signals import request_started
 from django.db import connections
 from django.utils.module_loading import import_string
 
-from . import conf, notices
+from . import conf, forks, notices
 from .worker import Worker
 
 logger = logging.getLogger("embedworkflow_django")
@@ -95,7 +95,9 @@ class ThreadDispatcher(Dispatcher):
 
     def _running(self) -> _WorkerThread:
         if self._process != os.getpid():
-            self._forget()  # Somebody who forks without a word to Python, as uWSGI does.
+            # Somebody who forks without a word to Python, as uWSGI does.
+            forks.forget()
+            self._forget()
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
                 if not threads_run():

@@ -100,13 +100,13 @@ def _after_in_parent() -> None:
     _guard.release()
 
 
-def _after_in_child() -> None:
-    # Whoever sat there is not here.
+def forget() -> None:
+    """Forget, in a child, the threads of its parent: whoever sat there is not here."""
+    global _guard  # noqa: PLW0603 - one at a time in the whole process
     _held.clear()
     _desks.clear()
-    _guard.release()
+    # A fork that Python knows nothing of may have come while somebody held it.
+    _guard = threading.Lock()
 
 
-os.register_at_fork(
-    before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child
-)
+os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=forget)

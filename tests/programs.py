@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parent.parent
 
@@ -35,15 +38,22 @@ def start(code, *, configuration, alias="default"):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
 
 
 def run(code, *, configuration, alias="default", timeout=60):
     """Run a program to its end; return what it printed."""
-    process = start(code, configuration=configuration, alias=alias)
-    try:
-        printed, complaints = process.communicate(timeout=timeout)
-    finally:
-        process.kill()
+    # Whoever hangs says where.
+    watched = f"import faulthandler; faulthandler.dump_traceback_later({timeout}, exit=True)\n"
+    process = start(watched + textwrap.dedent(code), configuration=configuration, alias=alias)
+    with process:
+        try:
+            printed, complaints = process.communicate(timeout=timeout + 5)
+        except subprocess.TimeoutExpired:
+            # Its children, too: they hold what it has opened.
+            os.killpg(process.pid, signal.SIGKILL)
+            printed, complaints = process.communicate()
+            pytest.fail(f"It has not ended within {timeout} s.\n{complaints}")
     assert process.returncode == 0, complaints
     return printed

@@ -186,10 +186,12 @@ def test_a_child_that_python_does_not_know_of_delivers(river, configuration):
         services.execute("bake")
         while Execution.objects.queued().exists(): time.sleep(0.01)
         connection.close()
-        # At rest, or the child of this fork would share what the thread is about.
-        at_rest = dispatchers.current()._thread.worker._desk._lock
-        with at_rest:
-            child = ctypes.PyDLL(None).fork()
+        # Its threads are at no database, and on their way there.
+        worker, libc = dispatchers.current()._thread.worker, ctypes.PyDLL(None)
+        with worker._desk._lock, worker._lectern._lock:
+            worker.wake()
+            time.sleep(0.1)
+            child = libc.fork()
         if child == 0:
             services.execute("bake", {"who": "child"})
             ends = time.monotonic() + 20
