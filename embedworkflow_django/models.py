@@ -85,9 +85,12 @@ def source_type(source: models.Model | type[models.Model]) -> str:
 
 def source_id(source: models.Model) -> str:
     """Return an object's key as the text by which it is found again."""
-    if isinstance(source._meta.pk, models.CompositePrimaryKey):
-        return json.dumps([str(part) for part in source.pk])
-    return str(source.pk)
+    pk = source._meta.pk
+    # Until it is read again, an object has its key as it was given: a UUID as text, say.
+    if isinstance(pk, models.CompositePrimaryKey):
+        parts = zip(source._meta.pk_fields, source.pk, strict=True)
+        return json.dumps([str(field.to_python(part)) for field, part in parts])
+    return str(pk.to_python(source.pk))
 
 
 def _counter(verbose_name: Any) -> models.PositiveIntegerField[int, int]:

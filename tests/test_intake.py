@@ -280,6 +280,26 @@ def test_any_saved_object_is_a_source(alias, make, label):
         assert not Execution.objects.using(alias).for_source(other).exists()
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Recipe.objects.create(id="0190F1C2000070008000000000000001"),
+        lambda: Cake.objects.create(id="07"),
+        lambda: WeddingCake.objects.create(cake_ptr_id="07", id="07"),
+        lambda: Batch.objects.create(oven="03", number="07"),
+    ],
+    ids=["uuid", "number", "inherited", "composite"],
+)
+def test_a_source_is_one_however_its_key_was_written(make):
+    """A key that was given as text is the same one that is read from the database."""
+    source = make()
+    execution = services.execute("bake", source=source)
+    read = type(source).objects.get()
+    assert execution.source == read
+    assert list(Execution.objects.for_source(read)) == [execution]
+
+
 @pytest.mark.parametrize("alias", EVERY_DATABASE)
 def test_sources_that_differ_in_case_are_two(alias):
     """A key of text is compared by its characters, also where the database ignores case."""
