@@ -64,7 +64,7 @@ class Trigger:
 
     def receive(self, sender: Any, **arguments: Any) -> None:
         """Take a signal: ask the function, and execute what it returns."""
-        if arguments.get("raw") or _suppressed.get():
+        if arguments.get("raw") is True or _suppressed.get():
             return
         instance = arguments.pop("instance", sender)
         try:
@@ -88,13 +88,10 @@ class Trigger:
             id_type=self.id_type,
             idempotency_key=self._once_key(source),
             account=self.account,
-            using=self._database(source, arguments.get("using")),
+            using=self.using or arguments.get("using"),
             trigger=self.name,
         )
         services.store([execution], alias)
-
-    def _database(self, source: models.Model | None, signals_own: str | None) -> str | None:
-        return self.using or signals_own or (source._state.db if source is not None else None)
 
     def _once_key(self, source: models.Model | None) -> str | None:
         if not self.once:

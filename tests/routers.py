@@ -37,6 +37,26 @@ class CakesElsewhere:
     db_for_write = db_for_read
 
 
+class CakesReadFromAReplica:
+    """Reads cakes from a replica, which takes nothing."""
+
+    def db_for_read(self, model, **hints):
+        """Name the replica."""
+        return OTHER if model is Cake else None
+
+    def db_for_write(self, model, **hints):
+        """Name the database that is written."""
+        return "default"
+
+    def allow_relation(self, obj1, obj2, **hints):
+        """Let both refer to each other."""
+        return True
+
+    def allow_migrate(self, db, app_label, **hints):
+        """Keep everything out of the replica."""
+        return db != OTHER
+
+
 class ExecutionsReferAnywhere:
     """Keeps executions in ``default``, and lets them refer to what lives elsewhere."""
 

@@ -268,6 +268,17 @@ def test_the_signals_database_is_where_it_is_stored():
 
 
 @two_databases
+def test_an_object_that_was_read_from_a_replica_is_stored_where_it_is_written(settings):
+    """A signal that names no database leaves it to the routers, as ``execute`` does."""
+    trigger(Ordered, sender=None, workflow="ship")(name_of)
+    settings.DATABASE_ROUTERS = ["tests.routers.CakesReadFromAReplica"]
+    Cake.objects.create(pk=1, name="Sacher")
+    Cake(pk=1, name="Sacher").save_base(using=OTHER, raw=True)
+    Ordered.send(sender="shop", instance=Cake.objects.get())
+    assert executions() == [{"name": "Sacher"}]
+
+
+@two_databases
 def test_a_trigger_may_name_another_database(settings, failures):
     """With ``using`` that one is asked for; a source elsewhere needs a router that admits it."""
     on_saved_cakes(name_of, using="default")
@@ -396,6 +407,15 @@ def test_a_composite_key_is_once_its_own():
 # once
 
 
+@pytest.mark.django_db
+def test_once_is_once_however_the_key_was_written():
+    """Before its first reading an object may have its key as text."""
+    trigger(post_save, sender=Recipe, workflow="bake", once=True)(lambda recipe, **kwargs: {})
+    Recipe.objects.create(id="0190F1C2000070008000000000000001")
+    Recipe.objects.get().save()
+    assert Execution.objects.count() == 1
+
+
 @every_database
 def test_once_is_once_for_a_source_and_a_trigger(alias):
     """However often it is saved, one trigger starts one execution of one source, ever."""
@@ -452,6 +472,14 @@ def test_fixtures_never_fire(tmp_path):
     call_command("loaddata", str(fixture), verbosity=0)
     assert Cake.objects.get().name == "Sacher"
     assert executions() == []
+
+
+@pytest.mark.django_db
+def test_raw_means_a_fixture_where_it_is_a_flag():
+    """A signal of the project's own may call something else so."""
+    trigger(Ordered, sender=None, workflow="ship")(lambda order, raw, **kwargs: {"raw": raw})
+    Ordered.send(sender="shop", raw='{"order": 1}')
+    assert executions() == [{"raw": '{"order": 1}'}]
 
 
 @pytest.mark.django_db
