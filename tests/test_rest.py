@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -12,9 +12,12 @@ from rest_framework.test import APIClient
 
 from embedworkflow_django.models import Execution, Status
 from embedworkflow_django.redaction import REDACTED
+from embedworkflow_django.rest.permissions import ExecutionPermission
 from embedworkflow_django.rest.views import ExecutionViewSet
+from embedworkflow_django.services import execute
 
-from .bakery.models import Cake
+from .bakery.models import Batch, Cake
+from .routers import two_databases
 
 pytestmark = pytest.mark.django_db
 
@@ -271,6 +274,14 @@ def test_the_filters_filter(api):
     assert ids(three, two, one) == listed(api, status="", workflow="", source="")
 
 
+@pytest.mark.parametrize("query", [{"workflow": "a\0b"}, {"source": "bakery.cake:\0"}])
+def test_a_filter_that_no_database_can_hold_finds_nothing(api, query):
+    """PostgreSQL refuses the character, which is no server error."""
+    make(workflow="a")
+
+    assert [] == listed(api, **query)
+
+
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
@@ -350,6 +361,12 @@ def test_execute_needs_a_workflow_only(api):
             {"workflow": "w", "source": "bakery.recipe:x"}, "There is no", id="source-uuid"
         ),
         pytest.param({"workflow": "w", "source": "no.model:1"}, "There is no", id="source-model"),
+        pytest.param(
+            {"workflow": "w", "source": "bakery.batch:[[1], 2]"}, "There is no", id="source-parts"
+        ),
+        pytest.param(
+            {"workflow": "w", "source": "bakery.batch:" + "[" * 9_999}, "There", id="source-deep"
+        ),
     ],
 )
 def test_a_request_that_makes_no_sense_is_refused(api, body, sentence):
@@ -359,6 +376,21 @@ def test_a_request_that_makes_no_sense_is_refused(api, body, sentence):
     assert 400 == answer.status_code
     assert sentence in str(answer.json())
     assert 0 == Execution.objects.count()
+
+
+def test_a_form_can_start_a_workflow(api):
+    """As that of the browsable API, with its token."""
+    answer = api.post(LIST, {"workflow": "w", "csrfmiddlewaretoken": "x"})
+
+    assert (201, {}) == (answer.status_code, answer.json()["execution_data"])
+
+
+def test_data_that_a_form_cannot_carry_is_refused(api):
+    """Rather than to start the workflow without it."""
+    answer = api.post(LIST, {"workflow": "w", "execution_data": '{"a": 1}'})
+
+    assert 400 == answer.status_code
+    assert "Expected a dictionary" in str(answer.json())
 
 
 @pytest.mark.parametrize("body", [["workflow"], "workflow"])
@@ -375,6 +407,16 @@ def test_data_that_is_too_large_is_refused(api, settings):
 
     assert 400 == answer.status_code
     assert "MAX_DATA_SIZE" in answer.json()["detail"]
+
+
+def test_a_source_is_taken_as_it_is_shown(api):
+    """What the answer calls the source is what a request may call it, of several parts too."""
+    shown = url(execute("w", source=Batch.objects.create(oven=3, number=7)))
+    body = {"workflow": "w", "source": api.get(shown).json()["source"]}
+
+    answer = api.post(LIST, body, format="json")
+
+    assert (201, body["source"]) == (answer.status_code, answer.json()["source"])
 
 
 def test_a_source_that_one_may_not_see_is_not_there(visit):
@@ -410,18 +452,69 @@ def test_an_idempotency_key_makes_it_safe_to_repeat(api):
 
 
 @pytest.mark.parametrize(
-    "body", [{"workflow": "other"}, {"workflow": "w", "execution_data": {"a": 2}}]
+    "changes",
+    [
+        {"workflow": "other"},
+        {"execution_data": {"a": 2}},
+        {"user_key": "ada"},
+        {"id_type": "hashid"},
+        {"source": "auth.group:17"},
+    ],
+    ids=lambda changes: next(iter(changes)),
 )
-def test_an_idempotency_key_is_not_for_something_else(api, body):
+def test_an_idempotency_key_is_not_for_something_else(api, changes):
     """The same key with another request is refused, instead of answered with the wrong thing."""
     headers = {"Idempotency-Key": "order-17"}
     first = {"workflow": "w", "execution_data": {"a": 1}}
+    Group.objects.create(pk=17)
     api.post(LIST, first, format="json", headers=headers)
 
-    answer = api.post(LIST, body, format="json", headers=headers)
+    answer = api.post(LIST, first | changes, format="json", headers=headers)
 
     assert 422 == answer.status_code
     assert 1 == Execution.objects.count()
+
+
+@two_databases
+def test_an_idempotency_key_is_known_wherever_the_source_lives(visit, settings):
+    """An execution is stored beside its source, and a second request finds it there."""
+    settings.DATABASE_ROUTERS = ["tests.routers.CakesElsewhere"]
+    api, cake = visit("superuser"), Cake.objects.create(name="Sacher")
+    body, headers = {"workflow": "w", "source": f"bakery.cake:{cake.pk}"}, {"Idempotency-Key": "k"}
+
+    answers = [api.post(LIST, body, format="json", headers=headers) for _ in range(2)]
+
+    assert [201, 200] == [answer.status_code for answer in answers]
+
+
+def test_an_idempotency_key_shows_nobody_elses_execution(rf):
+    """What ``get_queryset`` hides, or a permission guards, is not shown to who guesses its key."""
+
+    class Permission(ExecutionPermission):
+        """Guards executions whose name says so."""
+
+        def has_object_permission(self, request, view, obj):
+            """Refuse those."""
+            return obj.name != "guarded"
+
+    class OwnViewSet(ExecutionViewSet):
+        """Executions that are not hidden."""
+
+        permission_classes = (Permission,)
+
+        def get_queryset(self):
+            """Hide those whose name says so."""
+            return super().get_queryset().exclude(name="hidden")
+
+    user = User.objects.create_superuser("chef")
+    codes = []
+    for name in ("", "guarded", "hidden"):
+        make("cancel", name=name, idempotency_key=f"key-{name}")
+        request = rf.post("/", {"workflow": "w"}, headers={"Idempotency-Key": f"key-{name}"})
+        request.user, request._dont_enforce_csrf_checks = user, True
+        codes.append(OwnViewSet.as_view({"post": "create"})(request).status_code)
+
+    assert [200, 403, 422] == codes
 
 
 @pytest.mark.parametrize("key", ["", "two words", "x" * 256])
@@ -458,6 +551,26 @@ def test_run_again_takes_other_data(api):
     answer = api.post(url(make(), "run_again"), {"execution_data": {"order": 18}}, format="json")
 
     assert {"order": 18} == answer.json()["execution_data"]
+
+
+@pytest.mark.parametrize("form", ["multipart", "json"])
+def test_run_again_without_data_takes_the_same(api, form):
+    """Also for a form, which says nothing of data."""
+    answer = api.post(url(make(), "run_again"), {}, format=form)
+
+    assert {"order": 17} == answer.json()["execution_data"]
+
+
+def test_run_again_puts_back_what_was_hidden(visit):
+    """Who corrects the data as it is shown sends no dots in a secret's place."""
+    execution = make(execution_data={"token": "tok", "order": 17})
+    api = visit("run_again")
+    data = api.get(url(execution)).json()["execution_data"] | {"order": 18}
+
+    answer = api.post(url(execution, "run_again"), {"execution_data": data}, format="json")
+
+    assert {"token": REDACTED, "order": 18} == answer.json()["execution_data"]
+    assert {"token": "tok", "order": 18} == Execution.objects.first().execution_data
 
 
 def test_resolve_takes_the_remote_id(api):

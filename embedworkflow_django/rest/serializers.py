@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.apps import apps
-from django.core.exceptions import ValidationError as InvalidValue
 from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
@@ -97,7 +97,8 @@ class _StrictSerializer(serializers.Serializer[Any]):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Return the same values, unless others were sent that nobody would heed."""
-        unknown = sorted(set(self.initial_data) - set(self.fields))
+        # A form of the browsable API brings its token along.
+        unknown = sorted(set(self.initial_data) - {*self.fields, "csrfmiddlewaretoken"})
         if unknown:
             raise serializers.ValidationError(
                 {
@@ -111,11 +112,19 @@ class _StrictSerializer(serializers.Serializer[Any]):
         return attrs
 
 
+class _DataField(serializers.DictField):
+    """Execution data; a form, which cannot carry any, leaves it out."""
+
+    def get_value(self, dictionary: Mapping[str, Any]) -> Any:
+        """Return what was sent under the field's own name, from a form as from JSON."""
+        return dictionary.get(str(self.field_name), serializers.empty)
+
+
 class ExecuteSerializer(_StrictSerializer):
     """What it takes to start a workflow."""
 
     workflow = serializers.CharField(max_length=255)
-    execution_data = serializers.DictField(required=False)
+    execution_data = _DataField(required=False)
     user_key = serializers.CharField(required=False, allow_null=True, max_length=255)
     id_type = serializers.CharField(required=False, max_length=20)
     account = serializers.CharField(required=False)
@@ -152,8 +161,8 @@ class ExecuteSerializer(_StrictSerializer):
             right = f"{opts.app_label}.view_{opts.model_name}"
             if not self.context["request"].user.has_perm(right):
                 return None
-            found: Model | None = model._base_manager.filter(pk=key).first()
-        except (LookupError, ValueError, InvalidValue):
+            found: Model | None = Execution(source_type=label, source_id=key).source
+        except (LookupError, ValueError, TypeError, RecursionError):
             return None
         return found
 
@@ -161,7 +170,7 @@ class ExecuteSerializer(_StrictSerializer):
 class RunAgainSerializer(_StrictSerializer):
     """How an execution is run again."""
 
-    execution_data = serializers.DictField(required=False)
+    execution_data = _DataField(required=False)
 
 
 class ResolveSerializer(_StrictSerializer):

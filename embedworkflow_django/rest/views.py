@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
-from .. import conf, services
+from .. import conf, intake, redaction, services
 from ..exceptions import InvalidExecution, InvalidTransition
 from ..models import Execution
 from . import serializers
@@ -21,6 +21,8 @@ from .pagination import ExecutionPagination
 from .permissions import ExecutionPermission
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
+# What a request that is repeated asks for as it did the first time.
+_ASKED = ("workflow", "id_type", "user_key", "source_type", "source_id", "execution_data")
 
 
 class Conflict(exceptions.APIException):
@@ -104,14 +106,16 @@ class ExecutionViewSet(
         """
         asked = self._read(request)
         key = request.headers.get(IDEMPOTENCY_KEY)
-        account = asked.get("account", conf.DEFAULT_ACCOUNT)
-        repeated = key is not None and self._is_known(account, key)
-        arguments = {name: value for name, value in asked.items() if name != "execution_data"}
-        data = asked.get("execution_data", {})
-        execution = services.execute(data=data, idempotency_key=key, **arguments)
-        if repeated and (execution.workflow, execution.execution_data) != (asked["workflow"], data):
+        data = asked.pop("execution_data", {})
+        new, alias = intake.new_execution(data=data, idempotency_key=key, **asked)
+        (execution,) = services.store([new], alias)
+        if execution.pk == new.pk:
+            return self._answer(execution, status.HTTP_201_CREATED)
+        visible = self.get_queryset().using(alias).filter(pk=execution.pk).exists()
+        if any(getattr(execution, name) != getattr(new, name) for name in _ASKED) or not visible:
             raise Unprocessable
-        return self._answer(execution, status.HTTP_200_OK if repeated else status.HTTP_201_CREATED)
+        self.check_object_permissions(request, execution)
+        return self._answer(execution)
 
     @action(detail=True, methods=["post"])
     def refresh(self, request: Request, pk: str) -> Response:
@@ -122,7 +126,9 @@ class ExecutionViewSet(
     def run_again(self, request: Request, pk: str) -> Response:
         """Start the same workflow again, as a new execution; with other data if it is given."""
         execution, asked = self.get_object(), self._read(request)
-        given = {"data": asked["execution_data"]} if "execution_data" in asked else {}
+        given = {}
+        if "execution_data" in asked:
+            given["data"] = redaction.restore(asked["execution_data"], execution.execution_data)
         again = services.run_again(execution, by=self._person, **given)
         return self._answer(again, status.HTTP_201_CREATED)
 
@@ -141,9 +147,6 @@ class ExecutionViewSet(
         """Say of an unconfirmed execution that it did happen, or that it did not."""
         execution, found = self.get_object(), self._read(request)
         return self._answer(services.resolve(execution, by=self._person, **found))
-
-    def _is_known(self, account: str, key: str) -> bool:
-        return Execution.objects.filter(account=account, idempotency_key=key).exists()
 
     @property
     def _person(self) -> str:
