@@ -197,6 +197,18 @@ def test_a_misspelt_dispatcher_loses_nothing(settings, caplog):
     assert "Did you mean 'thread'" in caplog.text
 
 
+@pytest.mark.parametrize("alias", EVERY_DATABASE)
+def test_who_commits_by_hand_may_execute(alias):
+    """Django runs no hooks then; the row is stored with the rest, and found when it is due."""
+    transaction.set_autocommit(False, using=alias)
+    try:
+        services.execute("bake", using=alias)
+        transaction.commit(using=alias)
+    finally:
+        transaction.set_autocommit(True, using=alias)
+    assert Execution.objects.using(alias).due().count() == 1
+
+
 # execute, with an idempotency key
 
 
