@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _DOTTED_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# For ever: what is longer leads out of the calendar.
+_LONGEST = timedelta(days=36_500)
 _KEY = re.compile(r"(?P<kind>[sp]k_(live|test)_)[^\s'\"]*")
 
 
@@ -37,10 +39,10 @@ def _unfit(should: str, value: object) -> UnfitError:
 def duration(value: object) -> timedelta:
     """Return a positive number of seconds, or a timedelta, as a timedelta."""
     if isinstance(value, timedelta) and value > timedelta(0):
-        return value
+        return min(value, _LONGEST)
     if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
         with suppress(OverflowError):
-            return timedelta(seconds=value)
+            return min(timedelta(seconds=value), _LONGEST)
     raise _unfit("a positive number of seconds or a timedelta", value)
 
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
+from django.utils import timezone
 
 from embedworkflow_django import conf, exceptions
 
@@ -142,6 +143,14 @@ def test_the_longest_poll_is_no_shorter_than_the_first():
     with configured(POLL=(10, 1, 100)):
         first, cap, _ = conf.settings.poll
         assert first == cap == timedelta(seconds=10)
+
+
+@pytest.mark.parametrize("ever", [timedelta.max, 1e12], ids=["timedelta.max", "number"])
+def test_for_ever_stays_within_the_calendar(ever):
+    """Whoever never wants to give up may say so."""
+    with configured(GIVE_UP_AFTER=ever, POLL=(1, ever, ever), LEASE=ever):
+        for duration in (conf.settings.give_up_after, *conf.settings.poll, conf.settings.lease):
+            assert timezone.now() + duration
 
 
 def test_the_lease_covers_the_slowest_account():
