@@ -550,6 +550,15 @@ def test_a_trigger_s_database_exists(configure, register):
     assert message.hint == "Did you mean 'default'?"
 
 
+@pytest.mark.parametrize(
+    ("values", "number"), [({"account": None}, "E010"), ({"using": 5}, "E011")]
+)
+def test_what_is_no_name_is_unknown(configure, register, values, number):
+    """An account or a database of the wrong type is reported like a misspelt one."""
+    register(**values)
+    assert [number] == ids()
+
+
 def test_every_id_is_documented():
     """The table of the package's docstring has exactly the ids that the checks use."""
     documented = set(re.findall(r"^([EW]\d{3})  ", checks.__doc__, re.MULTILINE))

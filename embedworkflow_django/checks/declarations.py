@@ -24,12 +24,12 @@ def check_triggers() -> Iterator[CheckMessage]:
         if fault := _unaskable(trigger):
             yield messages.error(12, f"{title} cannot start a workflow: {fault}")
         if trigger.account not in conf.settings.accounts:
-            hint = conf.did_you_mean(trigger.account, conf.settings.accounts)
+            hint = conf.did_you_mean(str(trigger.account), conf.settings.accounts)
             yield messages.error(
                 10, f"{title} names an unknown account, {trigger.account!r}.", hint
             )
         if trigger.using is not None and trigger.using not in connections:
-            hint = conf.did_you_mean(trigger.using, connections)
+            hint = conf.did_you_mean(str(trigger.using), connections)
             yield messages.error(11, f"{title} names an unknown database, {trigger.using!r}.", hint)
 
 
