@@ -81,9 +81,7 @@ def sandbox(
     )
     given = {**conf.settings.given, **_account(imitation, "default"), "DISPATCHER": "worker"}
     given["ACCOUNTS"] = {
-        alias: {**_own(alias), **_account(imitation, alias)}
-        for alias in conf.settings.accounts
-        if alias != conf.DEFAULT_ACCOUNT
+        alias: {**_own(alias), **_account(imitation, alias)} for alias in _entries(given)
     }
     try:
         with (
@@ -93,6 +91,11 @@ def sandbox(
             yield imitation
     finally:
         imitation.stop()
+
+
+def _entries(given: Mapping[str, Any]) -> list[str]:
+    """Return the aliases that have an entry in ``ACCOUNTS``; ``default`` may be one of them."""
+    return [alias for alias in conf.settings.accounts if alias in given.get("ACCOUNTS", {})]
 
 
 def _own(alias: str) -> dict[str, Any]:
@@ -168,7 +171,12 @@ def captured(using: str | None = None) -> Iterator[Captured]:
     """
     given = conf.settings.given
     key = given.get("SECRET_KEY") or KEY
-    with override_settings(**{conf.SETTING: {**given, "SECRET_KEY": key, "DISPATCHER": "worker"}}):
+    changed = {**given, "SECRET_KEY": key, "DISPATCHER": "worker"}
+    owns = {alias: given["ACCOUNTS"][alias] for alias in _entries(given)}
+    changed["ACCOUNTS"] = {
+        alias: {**own, "SECRET_KEY": own.get("SECRET_KEY") or key} for alias, own in owns.items()
+    }
+    with override_settings(**{conf.SETTING: changed}):
         executions = Captured(_alias(using))
         yield executions
         executions.close()

@@ -85,6 +85,15 @@ def test_a_sandbox_hears_the_header_that_the_settings_name(db):
             assert first.id == second.id
 
 
+def test_a_sandbox_keeps_what_accounts_say_of_default():
+    """An entry ``default`` in ``ACCOUNTS`` counts inside the block, but for its key."""
+    given = {"ACCOUNTS": {"default": {"SECRET_KEY": "sk_test_1", "TIMEOUT": 5}}}
+    with override_settings(EMBEDWORKFLOW=given), testing.sandbox() as sandbox:
+        assert (5, 5) == conf.account().timeout
+        assert [] == list(connections.client().list_workflows())
+        assert 1 == len(sandbox.requests)
+
+
 def test_a_sandbox_leaves_all_as_it_was():
     """Settings and clients are the former ones again, also when the block raises."""
     before = settings.EMBEDWORKFLOW
@@ -212,6 +221,17 @@ def test_nothing_is_sent_while_executions_are_captured():
 
     assert ["queued"] == [execution.status for execution in executions]
     assert [] == sandbox.requests
+
+
+@pytest.mark.parametrize("alias", ["default", "eu"])
+def test_captured_needs_no_key_of_any_account(db, alias):
+    """Settings that take their keys from an environment without them are enough."""
+    given = {"ACCOUNTS": {alias: {"SECRET_KEY": "", "IDEMPOTENCY_HEADER": "X-Once"}}}
+    with override_settings(EMBEDWORKFLOW=given), testing.captured() as executions:
+        services.execute("hello", account=alias)
+        assert "X-Once" == conf.account(alias).idempotency_header
+
+    assert [alias] == [execution.account for execution in executions]
 
 
 def test_captured_leaves_a_given_key_alone(db):
