@@ -468,6 +468,16 @@ def test_a_trigger_on_a_swapped_model_is_an_error(configure, register, settings)
     assert "swapped out" in message.msg
 
 
+def test_a_trigger_on_the_label_of_a_swapped_model_is_an_error(configure, register, settings):
+    """As on the model itself; a label that names none is left to Django's own check."""
+    settings.AUTH_USER_MODEL = "bakery.Cake"
+    register(sender="auth.User")
+    register(name="shop.workflows.other", sender="auth.Usr")
+    (message,) = check()
+    assert message.id == "embedworkflow.E008"
+    assert "swapped out" in message.msg
+
+
 @isolate_apps("tests.bakery")
 def test_a_trigger_on_an_unmanaged_model_is_questioned(configure, register):
     """Rows of an unmanaged model are likely to be written by others."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
 
+from django.apps import apps
 from django.core.checks import CheckMessage
 from django.db import connections
 from django.db.models import Model
@@ -19,8 +22,8 @@ def check_triggers() -> Iterator[CheckMessage]:
     for trigger in triggers.registry.values():
         title = f"The trigger {trigger.name} ({trigger.defined_at})"
         for sender in trigger.senders:
-            if isinstance(sender, type) and issubclass(sender, Model):
-                yield from _deaf(title, sender)
+            if (model := _model(sender)) is not None:
+                yield from _deaf(title, model)
         if fault := _unaskable(trigger):
             yield messages.error(12, f"{title} cannot start a workflow: {fault}")
         if trigger.account not in conf.settings.accounts:
@@ -31,6 +34,14 @@ def check_triggers() -> Iterator[CheckMessage]:
         if trigger.using is not None and trigger.using not in connections:
             hint = conf.did_you_mean(str(trigger.using), connections)
             yield messages.error(11, f"{title} names an unknown database, {trigger.using!r}.", hint)
+
+
+def _model(sender: Any) -> type[Model] | None:
+    """Return the model that a sender is or names; of a label that names none Django tells."""
+    if isinstance(sender, str):
+        with suppress(LookupError, ValueError):
+            sender = apps.get_model(sender)
+    return sender if isinstance(sender, type) and issubclass(sender, Model) else None
 
 
 def _unaskable(trigger: triggers.Trigger) -> str:
