@@ -71,12 +71,13 @@ def sandbox(
         ``emails`` tell what it has seen. Each account of the settings has one of the same name in
         ``engine.accounts``.
     """
-    number = next(_numbers)
+    number, settings = next(_numbers), settings or {}
+    header = settings.get("IDEMPOTENCY_HEADER", conf.account().idempotency_header)
     imitation = sandboxes.Sandbox(
         frozen=frozen,
         # A name that resolves nowhere: what comes after the block reaches nobody.
         base_url=f"https://sandbox-{number}.invalid/api/v1",
-        idempotency_header=conf.account().idempotency_header,
+        idempotency_header=header,
         **options,
     )
     given = {**conf.settings.given, **_account(imitation, "default"), "DISPATCHER": "worker"}
@@ -85,7 +86,7 @@ def sandbox(
     }
     try:
         with (
-            override_settings(**{conf.SETTING: {**given, **(settings or {})}}),
+            override_settings(**{conf.SETTING: {**given, **settings}}),
             connections.mounted(imitation.base_url, imitation.adapter()),
         ):
             yield imitation

@@ -85,6 +85,17 @@ def test_a_sandbox_hears_the_header_that_the_settings_name(db):
             assert first.id == second.id
 
 
+def test_a_sandbox_hears_the_header_that_it_is_given(db):
+    """A call whose answer is lost is understood as the same one, the second time."""
+    with testing.sandbox(settings={"IDEMPOTENCY_HEADER": "X-Once"}) as sandbox:
+        sandbox.add_workflow("hello")
+        sandbox.faults.add("lost")
+        services.execute("hello")
+        testing.deliver()
+        testing.deliver()
+    assert (2, 1) == (len(sandbox.requests), len(sandbox.executions))
+
+
 def test_a_sandbox_keeps_what_accounts_say_of_default():
     """An entry ``default`` in ``ACCOUNTS`` counts inside the block, but for its key."""
     given = {"ACCOUNTS": {"default": {"SECRET_KEY": "sk_test_1", "TIMEOUT": 5}}}
