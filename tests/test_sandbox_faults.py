@@ -68,10 +68,11 @@ def test_a_fault_meets_as_many_calls_as_it_says(sandbox):
     assert ([200], 5, []) == (statuses(call, "/workflows"), fault.hits, list(sandbox.faults))
 
 
-def test_a_fault_can_be_for_one_method_and_path(sandbox):
-    """The path below the base is matched as a pattern."""
+@pytest.mark.parametrize("method", ["POST", "post"])
+def test_a_fault_can_be_for_one_method_and_path(sandbox, method):
+    """The path below the base is matched as a pattern, the method in any case."""
     call = in_process(sandbox)
-    sandbox.faults.add("500", method="POST", path="/workflows/*/execute", times=None)
+    sandbox.faults.add("500", method=method, path="/workflows/*/execute", times=None)
 
     assert [200, 200] == statuses(call, "/workflows", "/workflows/one?id_type=key")
     assert (500, 404) == (

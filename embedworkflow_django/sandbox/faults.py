@@ -107,7 +107,7 @@ class Fault:
     def matches(self, method: str, path: str, account: str) -> bool:
         """Tell whether it could meet this call."""
         return (
-            self.method in ("*", method)
+            self.method.upper() in ("*", method)
             and self.account in ("", account)
             and fnmatch.fnmatchcase(path, self.path)
         )
