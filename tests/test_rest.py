@@ -13,6 +13,7 @@ from rest_framework.test import APIClient
 from embedworkflow_django.models import Execution, Status
 from embedworkflow_django.redaction import REDACTED
 from embedworkflow_django.rest.permissions import ExecutionPermission
+from embedworkflow_django.rest.serializers import ExecuteSerializer, ResolveSerializer
 from embedworkflow_django.rest.views import ExecutionViewSet
 from embedworkflow_django.services import execute
 
@@ -141,6 +142,16 @@ def test_nothing_is_changed_or_deleted(api, method):
 
     assert 405 == answer.status_code
     assert Status.FAILED == Execution.objects.get().status
+
+
+def test_what_can_be_asked_for_is_described_to_whoever_may(visit):
+    """``OPTIONS`` tells what a POST takes, and nothing of one that is not allowed."""
+    execution, api = make("resolve"), visit("superuser")
+
+    paths = {LIST: ExecuteSerializer, url(execution, "resolve"): ResolveSerializer}
+    for path, serializer in paths.items():
+        assert set(serializer().fields) == set(api.options(path).json()["actions"]["POST"])
+        assert "actions" not in visit("view" if path == LIST else "cancel").options(path).json()
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy
 from rest_framework import exceptions, mixins, status, viewsets
 from rest_framework.decorators import action
+from rest_framework.metadata import SimpleMetadata
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
@@ -48,6 +49,15 @@ class Misconfigured(exceptions.APIException):
     default_code = "misconfigured"
 
 
+class ExecutionMetadata(SimpleMetadata):
+    """Describes a POST as it is answered: with its own fields, and to those who have its right."""
+
+    def determine_actions(self, request: Request, view: Any) -> Any:
+        """Return what a POST takes, if the user may send one."""
+        view.action = view.action_map.get("post")
+        return super().determine_actions(request, view)
+
+
 class ExecutionViewSet(
     mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Execution]
 ):
@@ -62,6 +72,7 @@ class ExecutionViewSet(
     permission_classes = (ExecutionPermission,)
     pagination_class = ExecutionPagination
     filter_backends = (ExecutionFilter,)
+    metadata_class = ExecutionMetadata
     #: The right ``embedworkflow.<right>_execution`` that an action takes beside ``view``.
     rights = {  # noqa: RUF012 - a table, not a default
         "create": "execute",
