@@ -402,6 +402,18 @@ def test_the_filters_filter(chef, settings):
     assert [two.pk, one.pk] == listed(chef)
 
 
+def test_what_is_looked_at_is_a_filter_of_its_own(chef, declared):
+    """An account too, if there is only one; an empty one is none, and NUL is an error."""
+    one, two = make(account="gone", trigger="t"), make()
+
+    assert [one.pk] == listed(chef, account="gone")
+    assert [two.pk] == listed(chef, account="default")
+    for name in ("status", "workflow", "trigger", "account"):
+        assert [two.pk, one.pk] == listed(chef, **{name: ""})
+        answer = chef.get(url("changelist"), {name: "\0"})
+        assert f"{url('changelist')}?e=1" == answer.url
+
+
 @pytest.fixture
 def declared():
     """Two triggers of a signal of their own: one whose workflow is known, one that chooses it."""

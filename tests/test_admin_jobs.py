@@ -103,6 +103,46 @@ def test_the_list_says_what_each_job_is_about(clerk, filters, said):
     assert "Jobs | Django site admin" in text
 
 
+@pytest.mark.parametrize(
+    "query",
+    ["?trigger=", "?q=bake+", "?q=+", "?account=default", "?workflow=bake&q=+fry"],
+)
+def test_a_job_is_about_the_rows_that_the_list_shows(clerk, monkeypatch, query):
+    """No fewer, and above all no more, however the URL is written."""
+    monkeypatch.setattr(actions, "MAX_SELECTED", 1)
+    for n in range(6):
+        Execution.objects.create(
+            workflow="bake" if n % 2 else "fry",
+            hashid="fry" if n in (3, 5) else "",
+            trigger="t" if n < 3 else "",
+            account="default" if n else "gone",
+        )
+    page = reverse("admin:embedworkflow_execution_changelist") + query
+    rows = list(clerk.get(page).context["cl"].result_list)
+    form = {"action": "cancel", "select_across": "1", "_selected_action": [str(rows[0].pk)]}
+    question = clerk.post(page, form)
+
+    assert f"Cancel {len(rows)} executions?" == question.context["title"]
+    signed = {"frozen": question.context["signed"], "confirmed": "yes"}
+    clerk.post(page, form | signed)
+    while jobs.work("default"):
+        pass
+    done = Execution.objects.filter(status=Status.CANCELED).values_list("pk", flat=True)
+    assert {row.pk for row in rows} == set(done)
+
+
+def test_a_search_that_is_refused_makes_no_job(clerk, monkeypatch):
+    """The list shows everything then, which nobody has asked for."""
+    monkeypatch.setattr(actions, "MAX_SELECTED", 1)
+    rows = [Execution.objects.create(workflow="bake") for _ in range(2)]
+    page = reverse("admin:embedworkflow_execution_changelist") + "?q=%00"
+    form = {"action": "cancel", "select_across": "1", "_selected_action": [str(rows[0].pk)]}
+    answer = clerk.post(page, form, follow=True)
+
+    assert "at a time" in str([str(each) for each in answer.context["messages"]])
+    assert 0 == Job.objects.count()
+
+
 def test_the_list_renews_the_rows_that_move(clerk):
     """Open jobs are marked; the answer holds their cells, and then says that nothing is new."""
     running, done = make(total=3), make(Job.Status.DONE, due_at=None)

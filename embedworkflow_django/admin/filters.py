@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.admin import ModelAdmin, SimpleListFilter
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -23,7 +24,9 @@ class _ExactFilter(SimpleListFilter):
     ) -> QuerySet[Execution] | None:
         """Return the rows that match, or all of them when nothing is chosen."""
         value = self.value()
-        return queryset if value is None else queryset.filter((self.parameter_name, value))
+        if value and "\0" in value:
+            raise IncorrectLookupParameters
+        return queryset.filter((self.parameter_name, value)) if value else queryset
 
 
 class StatusFilter(_ExactFilter):
@@ -76,9 +79,10 @@ class AccountFilter(_ExactFilter):
     def lookups(
         self, request: HttpRequest, model_admin: ModelAdmin[Any]
     ) -> Iterable[tuple[str, Any]]:
-        """Return the accounts in the settings; none, and so no filter, if there is only one."""
-        aliases = conf.settings.accounts
-        return [(alias, alias) for alias in aliases] if len(aliases) > 1 else []
+        """Return the accounts, and the one that is looked at; none if there is only one."""
+        chosen = request.GET.get(self.parameter_name)
+        aliases = dict.fromkeys([*conf.settings.accounts, *([chosen] if chosen else [])])
+        return [(alias, alias) for alias in aliases] if chosen or len(aliases) > 1 else []
 
 
 class CreatedFilter(SimpleListFilter):

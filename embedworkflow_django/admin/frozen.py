@@ -58,7 +58,8 @@ def can_freeze(parameters: Mapping[str, str]) -> bool:
     Args:
         parameters: The query string of the list.
     """
-    return parameters.keys() <= _FILTERS | _HARMLESS
+    # What the search box refuses, it shows everything for.
+    return parameters.keys() <= _FILTERS | _HARMLESS and "\0" not in parameters.get("q", "")
 
 
 def frozen(parameters: Mapping[str, str]) -> dict[str, Any]:
@@ -67,7 +68,8 @@ def frozen(parameters: Mapping[str, str]) -> dict[str, Any]:
     Args:
         parameters: The query string of the list.
     """
-    given = {name: value for name, value in parameters.items() if value}
+    typed = {**parameters, "q": parameters.get("q", "").strip()}
+    given = {name: value for name, value in typed.items() if value}
     filters: dict[str, Any] = {
         name: given[name] for name in ("workflow", "trigger", "account", "q") if name in given
     }
