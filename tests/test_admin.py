@@ -954,6 +954,7 @@ def test_data_can_be_edited_before_it_is_run_again(chef):
         ("{", "This is no JSON"),
         ("[1]", "should be a dict"),
         ('{"name": "\\u0000"}', "cannot be stored"),
+        ("null", "should be a dict, not null"),
         ("", "This field is required"),
     ],
 )

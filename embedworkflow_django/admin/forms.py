@@ -50,7 +50,12 @@ class DataForm(forms.Form):
     def clean_execution_data(self) -> Any:
         """Return the JSON; whether it may be execution data, ``services.run_again`` says."""
         try:
-            return json.loads(self.cleaned_data["execution_data"])
+            data = json.loads(self.cleaned_data["execution_data"])
         except (ValueError, RecursionError) as error:
             problem = gettext("This is no JSON: %(error)s.") % {"error": error}
             raise forms.ValidationError(problem) from None
+        if data is None:
+            # To the services it is the same as nothing said.
+            problem = gettext("Execution data should be a dict, not %s.") % "null"
+            raise forms.ValidationError(problem)
+        return data
