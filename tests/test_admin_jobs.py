@@ -160,6 +160,8 @@ def test_the_list_renews_the_rows_that_move(clerk):
     assert {running.pk.hex, done.pk.hex} == set(re.findall(r'data-ewf-row="(\w+)"', first.text))
     assert 'data-ewf-cell="field-progress"' in first.text
     assert 'data-ewf-said="Cancel: running"' in first.text
+    assert "–" in re.findall(r'"field-finished[^"]*">([^<]*)<', text)
+    assert "–" in re.findall(r'"field-finished">([^<]*)<', first.text)
     assert 304 == again.status_code
     assert "2 done" in news.text
     assert first["ETag"] != news["ETag"]

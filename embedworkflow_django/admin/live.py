@@ -123,8 +123,9 @@ class LiveListMixin(ShellMixin):
         empty = self.get_empty_value_display()
         for name in self.get_list_display(request):
             if name in self.live_display:
-                _field, _attribute, value = lookup_field(name, obj, self)
-                yield f"field-{name}", display_for_value(value, empty)
+                _field, attribute, value = lookup_field(name, obj, self)
+                nothing = getattr(attribute, "empty_value_display", empty)
+                yield f"field-{name}", display_for_value(value, nothing)
 
 
 class Page(Protocol):
