@@ -34,9 +34,19 @@ class CellarAdmin(our_admin.ExecutionAdminMixin, admin.ModelAdmin):
         return request.user.get_username() == "cellarer"
 
 
-cellar = admin.AdminSite(name="cellar")
+class AtticAdmin(our_admin.ExecutionAdmin):
+    """Executions of a site that shows none."""
+
+    def get_urls(self):
+        """Return none."""
+        return []
+
+
+cellar, attic = admin.AdminSite(name="cellar"), admin.AdminSite(name="attic")
 cellar.register(Execution, CellarAdmin)
-urlpatterns = [path("admin/", admin.site.urls), path("cellar/", cellar.urls)]
+attic.register(Execution, AtticAdmin)
+SITES = {"admin": admin.site, "cellar": cellar, "attic": attic}
+urlpatterns = [path(f"{name}/", site.urls) for name, site in SITES.items()]
 
 pytestmark = pytest.mark.urls(__name__)
 
@@ -118,7 +128,7 @@ def test_whoever_may_not_see_the_list_gets_no_links(client, db):
     answer = staff(client, "view_overview").get(url())
 
     assert "1" == tiles(answer)["Queued"].number
-    assert not re.search(f'{url("changelist")}["?]', answer.text)
+    assert not re.search(f'{url("changelist")}["?]', answer.text.split('id="content"')[1])
 
 
 # What is wrong at large
@@ -407,6 +417,48 @@ def test_the_list_and_the_index_lead_to_it(client, db):
     User.objects.get().user_permissions.set(Permission.objects.filter(codename="view_execution"))
     assert link not in both.get(url("changelist")).text
     assert link not in both.get(index).text
+
+
+@pytest.mark.parametrize("right", ["view_overview", "view_triggers"])
+def test_whoever_may_see_nothing_else_finds_it(client, db, right):
+    """The admin's indexes link to the list, which leads on; a POST is still refused."""
+    page = right.removeprefix("view_")
+    own = staff(client, right)
+    listing = f'href="{url("changelist")}"'
+    index = own.get(reverse("admin:app_list", args=["embedworkflow"])).text
+
+    assert listing in own.get(reverse("admin:index")).text
+    assert listing in index
+    assert f'href="{url(page)}"' in index
+    assert url(page) == own.get(url("changelist")).url
+    assert 200 == own.get(url("changelist"), follow=True).status_code
+    assert 403 == own.post(url("changelist"), {"action": "cancel"}).status_code
+
+
+def test_the_index_needs_no_urls_of_ours(boss):
+    """A subclass that has none is named without a link, and harms no page of its site."""
+    for page in ("index", "app_list"):
+        args = ["embedworkflow"] if page == "app_list" else []
+        answer = boss.get(reverse(f"attic:{page}", args=args))
+        (app,) = answer.context["app_list"]
+
+        assert [None] == [model["admin_url"] for model in app["models"]]
+        assert "Trigger map" not in answer.text
+
+
+@pytest.mark.parametrize(("site", "sees"), [("admin", False), ("cellar", True)])
+def test_the_index_asks_the_hook(client, db, site, sees):
+    """A link is there for those whom the site's own admin lets in, whatever their rights."""
+    index = reverse("admin:app_list", args=["embedworkflow"], current_app=site)
+    client = staff(client, "view_execution")
+    assert sees == (f'href="{url(site=site)}"' in client.get(index).text)
+
+    user = User.objects.create_user("ann", is_staff=True)
+    user.user_permissions.set(
+        Permission.objects.filter(codename__in=["view_execution", "view_overview"])
+    )
+    client.force_login(user)
+    assert (not sees) == (f'href="{url(site=site)}"' in client.get(index).text)
 
 
 def test_another_site_has_its_own(client, db):

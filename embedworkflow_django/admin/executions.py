@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -105,12 +105,15 @@ class ExecutionAdminMixin(TriggerMapMixin, overview.OverviewMixin, live.LiveList
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Return the list, under what is wrong at large."""
+        """Return the list, under what is wrong at large; or the first page that is to be seen."""
+        places = self.places(request)
+        if places and request.method == "GET" and not self.has_view_permission(request):
+            return HttpResponseRedirect(places[0].url)
         return super().changelist_view(
             request,
             {
                 "refused_accounts": self._alerts(request),
-                "places": self.places(request),
+                "places": places,
                 "place": "changelist",
                 **(extra_context or {}),
             },

@@ -28,6 +28,12 @@ class OverviewMixin(PlacesMixin):
         """Return whether the viewer may see the overview, which is about all executions."""
         return request.user.has_perm(f"{self.opts.app_label}.view_overview")
 
+    def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
+        """Return what the admin's index goes by; whoever may see the overview gets a link, too."""
+        rights = super().get_model_perms(request)
+        may = self.has_view_overview_permission(request)
+        return {**rights, "view": rights["view"] or may, "overview": may}
+
     def places(self, request: HttpRequest) -> list[Place]:
         """Return the pages that the viewer may see."""
         own = Place(name="overview", title=_("Overview"), url=self.bare_url("overview"))

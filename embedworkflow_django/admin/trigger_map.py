@@ -46,6 +46,12 @@ class TriggerMapMixin(PlacesMixin):
         right = f"{self.opts.app_label}.probe_workflow"
         return self.has_view_triggers_permission(request) and request.user.has_perm(right)
 
+    def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
+        """Return what the admin's index goes by; whoever may see the map gets a link, too."""
+        rights = super().get_model_perms(request)
+        may = self.has_view_triggers_permission(request)
+        return {**rights, "view": rights["view"] or may, "triggers": may}
+
     def places(self, request: HttpRequest) -> list[Place]:
         """Return the pages that the viewer may see."""
         own = Place(name="triggers", title=_("Trigger map"), url=self.bare_url("triggers"))
