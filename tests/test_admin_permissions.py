@@ -112,6 +112,16 @@ def test_seeing_takes_the_right_to_view(visit, visitor, page):
         assert expected(visitor, allowed=may_view(visitor)) == answer.status_code
 
 
+@pytest.mark.parametrize("visitor", [name for name in VISITORS if name != "anonymous"])
+@pytest.mark.parametrize("page", ["change", "history", "live"])
+def test_nobody_learns_whether_there_is_one(visit, visitor, page):
+    """Without the right, what is there and what is not are refused alike."""
+    answer = visit(visitor).get(url(page, uuid7()))
+
+    missing = 404 if page == "live" else 302
+    assert (missing if may_view(visitor) else 403) == answer.status_code
+
+
 @pytest.mark.parametrize("visitor", VISITORS)
 @pytest.mark.parametrize("method", ["get", "post"])
 @pytest.mark.parametrize("page", ["add", "delete"])

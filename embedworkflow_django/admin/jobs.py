@@ -130,14 +130,6 @@ class JobAdminMixin(live.LiveListMixin, live.LivePageMixin):
         """Return what is said to a viewer about a job."""
         return _Page(self, request, obj)
 
-    def history_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Return who did what to a job; without the right nobody learns whether there is one."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        return super().history_view(request, object_id, extra_context)
-
     def get_urls(self) -> list[URLPattern]:
         """Return the admin's URLs, and that of the button."""
         cancel = self.own_url("<path:object_id>/cancel/", self.cancel_view, "cancel")

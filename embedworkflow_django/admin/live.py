@@ -191,6 +191,14 @@ class LivePageMixin(ShellMixin):
         )
         return answer
 
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Return who did what to it; without the right nobody learns whether there is one."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return super().history_view(request, object_id, extra_context)
+
     def live_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Return the parts of an object's page that may have changed, or that none has.
 
