@@ -419,6 +419,15 @@ def test_the_list_and_the_index_lead_to_it(client, db):
     assert link not in both.get(index).text
 
 
+@pytest.mark.parametrize("thousands", [False, True])
+def test_the_page_knows_how_often_to_ask(boss, settings, monkeypatch, thousands):
+    """As a number that a script can read, however the project writes numbers."""
+    monkeypatch.setattr(overview, "FRESH", 5)
+    settings.USE_THOUSAND_SEPARATOR = thousands
+
+    assert 'data-ewf-every="5000"' in boss.get(url()).text
+
+
 @pytest.mark.parametrize("right", ["view_overview", "view_triggers"])
 def test_whoever_may_see_nothing_else_finds_it(client, db, right):
     """The admin's indexes link to the list, which leads on; a POST is still refused."""

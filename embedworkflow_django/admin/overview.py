@@ -70,7 +70,7 @@ class OverviewMixin(PlacesMixin):
             "figures": figures_now,
             "live_url": self.bare_url("overview_live"),
             "live_etag": live.etag(figures_now),
-            "live_every": 1000 * FRESH,
+            "live_every": str(1000 * FRESH),
         }
         return self.page(request, "overview.html", context)
 
