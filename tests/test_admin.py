@@ -1078,6 +1078,17 @@ def test_object_permissions_are_asked_for(chef):
     assert [f"{oven}: You may not do this to it."] == messages(answer)
 
 
+def test_the_question_of_an_action_tells_no_more_than_the_page(chef):
+    """The data of an execution that is not for the viewer is not shown before it is refused."""
+    mine, hidden = (make(user_key=user, execution_data={"cake": "sacher"}) for user in ("", "chef"))
+    base = "/kitchen/embedworkflow/execution/"
+    for row, shown in ((mine, True), (hidden, False)):
+        form = {"action": "run_again", "_selected_action": [str(row.pk)]}
+        assert shown == ("sacher" in chef.post(base, form).text)
+        answer = chef.post(base, form | {"confirmed": "yes"}, follow=True)
+        assert shown == ("was queued again" in messages(answer)[0])
+
+
 # Actions on the page
 
 

@@ -418,7 +418,8 @@ class VerbsMixin(ShellMixin):
         """
         links = sources.SourceLinks(self.admin_site, request)
         alone = len(rows) == 1 and verb is verbs.RUN_AGAIN and data_form is None
-        single = rows[0] if alone else None
+        # The list holds rows that are refused only when their turn comes.
+        single = rows[0] if alone and self.may(request, verb, rows[0]) else None
         context = {
             "title": verb.question % {"count": len(rows)},
             "verb": verb,
