@@ -13,7 +13,7 @@ from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth.models import Permission, User
-from django.db import connection
+from django.db import connection, connections
 from django.dispatch import Signal
 from django.test.utils import CaptureQueriesContext
 from django.urls import path, reverse
@@ -275,6 +275,36 @@ def test_a_duration_runs_until_the_end_or_now(values, duration):
     execution = Execution(created_at=NOW, **values)
 
     assert duration == presentation.duration(execution, NOW + timedelta(minutes=1))
+
+
+@pytest.fixture
+def _berlin(db, monkeypatch):
+    """Let the database have a time zone of its own, in which summer time ends."""
+
+    def forget():
+        for name in ("timezone", "timezone_name"):
+            vars(own).pop(name, None)
+        own.ensure_timezone()
+
+    own = connections["default"]
+    with monkeypatch.context() as patched:
+        patched.setitem(own.settings_dict, "TIME_ZONE", "Europe/Berlin")
+        forget()
+        yield
+    forget()
+
+
+@pytest.mark.usefixtures("_berlin")
+def test_a_duration_is_how_long_it_took_whatever_the_clocks_did(chef):
+    """The hour that summer time gives back has passed, too."""
+    began = datetime(2026, 10, 24, 23, 30, tzinfo=UTC)
+    times = {"created_at": began, "finished_at": began + timedelta(hours=3)}
+    page = page_of(chef, make(Status.COMPLETED, dispatched_at=began, **times))
+
+    assert "It completed after 3 h 0 min." in page
+    assert '<td class="ewf-line">3 h 0 min</td>' in page
+    assert '<span class="ewf-under">+3 h 0 min</span>' in page
+    assert "<span>0</span><span>3 h 0 min</span>" in page
 
 
 def test_times_are_told_without_time_zones_too(settings):

@@ -146,11 +146,17 @@ def words(duration: timedelta) -> str:
     return _("%(d)d d %(h)d h") % {"d": days, "h": hours}
 
 
+def between(start: datetime, end: datetime) -> timedelta:
+    """Return how much time has passed, where summer time has begun or ended meanwhile as well."""
+    # Two moments of one zone are subtracted as its clocks show them.
+    return timedelta(seconds=end.timestamp() - start.timestamp())
+
+
 def elapsed(execution: Execution, now: datetime) -> str:
     """Return how long an execution took from its creation on, or has taken until now."""
     if execution.finished_at is not None:
-        return words(execution.finished_at - execution.created_at)
-    return "–" if execution.is_final else words(now - execution.created_at)
+        return words(between(execution.created_at, execution.finished_at))
+    return "–" if execution.is_final else words(between(execution.created_at, now))
 
 
 def duration(execution: Execution, now: datetime) -> str:

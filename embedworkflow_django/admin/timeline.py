@@ -143,7 +143,7 @@ def draw(
     scale = Scale(begin, max(end, begin + _INSTANT))
     return Timeline(
         rows=[_shown(row, scale) for row in rows],
-        span=presentation.words(scale.end - begin),
+        span=presentation.words(presentation.between(begin, scale.end)),
         left_out=max(0, len(actions) - MAX_ACTIONS),
     )
 
@@ -271,19 +271,20 @@ class Scale:
 
     def place(self, when: datetime) -> float:
         """Return where a moment is."""
-        part = (when - self.begin) / (self.end - self.begin)
+        begin = self.begin.timestamp()
+        part = (when.timestamp() - begin) / (self.end.timestamp() - begin)
         return 100 * min(1.0, max(0.0, part))
 
 
 def _shown(row: Row, scale: Scale) -> dict[str, Any]:
-    took = row.end - row.start
+    took = presentation.between(row.start, row.end)
     duration = presentation.words(took) if took or row.lasts else ""
     return {
         "row": row,
         "when": row.first,
         "full": presentation.timestamp(row.first),
         "clock": _clock(row.first, scale.begin),
-        "offset": presentation.words(row.first - scale.begin),
+        "offset": presentation.words(presentation.between(scale.begin, row.first)),
         "mark": _mark(row.kind),
         "lane": _lane(row, scale),
         "took": _("%(duration)s so far") % {"duration": duration} if row.lasts else duration,
