@@ -658,7 +658,7 @@ class Worker:
             if self._chores_at <= time.monotonic() and not self._stopping.is_set():
                 close_old_connections()
                 more = self._do_chores()
-                self._chores_at = time.monotonic() + (0.0 if more else CHORES_EVERY)
+                self._chores_at = time.monotonic() + (CHORES_WOKEN if more else CHORES_EVERY)
             try:
                 with self._lectern.left():
                     news = self._news.get(timeout=CHORES_WOKEN)

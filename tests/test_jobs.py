@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import threading
+from datetime import timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.db import connections
 from django.urls import reverse
+from django.utils import timezone
 
-from embedworkflow_django import jobs, selection, services
+from embedworkflow_django import jobs, selection, services, worker
 from embedworkflow_django.admin import actions, frozen, lists, presentation
 from embedworkflow_django.exceptions import InvalidTransition
 from embedworkflow_django.keys import time_of, uuid7
@@ -19,6 +21,7 @@ from embedworkflow_django.models import Execution, ExecutionEvent, Job, Status
 
 from . import programs
 from .databases import EVERY_DATABASE
+from .test_worker import wait_until
 
 LIST = "admin:embedworkflow_execution_changelist"
 
@@ -102,6 +105,19 @@ def test_a_running_worker_does_jobs_beside_its_calls(river, person):
 
     assert 4 == river.rows().count()
     assert 2 == river.rows().exclude(run_again_of=None).count()
+
+
+def test_a_long_job_delays_no_announcement_for_long(river, person, heard, monkeypatch):
+    """Between two parts the receivers have their turn, and not one of them only."""
+    monkeypatch.setattr(jobs, "PART_ROWS", 10)
+    monkeypatch.setattr(worker, "CHORES_WOKEN", 0.2)
+    heard.connect("execution_finished")
+    queue(river.alias, 200, run_at=timezone.now() + timedelta(hours=1))
+    job = start(river.alias, person)
+    with river.running(interval=0.05) as running:
+        running.wake()
+        wait_until(lambda: stored(job).status == Job.Status.DONE)
+        assert len(heard.said) > 100
 
 
 def test_what_cannot_be_done_is_skipped_and_says_why(river, person):
