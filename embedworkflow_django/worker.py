@@ -200,6 +200,15 @@ class Worker:
         Returns:
             How many rows were worked on.
         """
+        # Each is claimed when its turn comes: none is late because of those before it.
+        turns = [None] if ids is None else [[pk] for pk in ids]
+        count = sum(self._work_inline(using, turn) for turn in turns)
+        self._pulse.flush(using)
+        while not ids and self._do_chores():
+            pass
+        return count
+
+    def _work_inline(self, using: str, ids: Collection[uuid.UUID] | None) -> int:
         claimed = outbox.claim(
             using,
             token=self.token,
@@ -213,9 +222,6 @@ class Worker:
                 self._settle(using, [self._call(each)])
             for told in self._tell_all():
                 self._settle(using, [told])
-        self._pulse.flush(using)
-        while not ids and self._do_chores():
-            pass
         return len(claimed)
 
     def wake(self) -> None:

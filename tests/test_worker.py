@@ -347,6 +347,15 @@ def test_run_inline_needs_no_thread(river, heard):
     assert 1 == river.rows().filter(announced_at__isnull=False).count()
 
 
+def test_run_inline_leaves_none_behind(river):
+    """Each has a lease of its own, however long those before it take."""
+    river.configure(DISPATCHER="immediate", LEASE=1, TIMEOUT=(0.2, 0.2))
+    river.sandbox.faults.add("latency", seconds=0.1, times=None)
+    services.execute_many([{"workflow": "bake"}] * 8)
+
+    assert 8 == river.rows().filter(status=Status.RUNNING).count()
+
+
 def test_run_inline_announces_what_was_final(river, heard):
     """A row whose end is still to be announced is no call."""
     river.execute(workflow="nope")
