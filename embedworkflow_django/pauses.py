@@ -108,12 +108,7 @@ class Pauses:
         missed = isinstance(error, APIError) and error.away
         self._missed[account] = self._missed[account] + 1 if missed else 0
         if error is None:
-            if self._pauses.pop(account, None):
-                logger.info(
-                    "Account %r goes on.",
-                    account,
-                    extra={"event_name": "account_resumed", "account": account},
-                )
+            self._succeeded(account)
         elif isinstance(error, conf.ConfigurationError):
             self._failed(account, Kind.SETTINGS, error)
         elif isinstance(error, APIError):
@@ -123,6 +118,18 @@ class Pauses:
                 self._pause(account, Kind.RATED, str(error), error.retry_after)
             elif self._missed[account] >= MISSED:
                 self._failed(account, Kind.AWAY, error)
+
+    def _succeeded(self, account: str) -> None:
+        pause = self._pauses.get(account)
+        # A call that was under way already does not shorten the time that the API asked for.
+        if pause is None or (pause.kind == Kind.RATED and not pause.probing):
+            return
+        del self._pauses[account]
+        logger.info(
+            "Account %r goes on.",
+            account,
+            extra={"event_name": "account_resumed", "account": account},
+        )
 
     def _failed(self, account: str, kind: Kind, error: Exception) -> None:
         first, longest = (FIRST_AWAY, LONGEST_AWAY) if kind == Kind.AWAY else (FIRST, LONGEST)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -29,9 +30,16 @@ from embedworkflow_django.pauses import (
 
 from .databases import EVERY_DATABASE
 from .river import open_river
+from .test_worker import wait_until
 from .wire import Close, serving
 
 REFUSED = AuthenticationError("bad key", status_code=401)
+
+
+@pytest.fixture
+def db_alias():
+    """The database of this file's tests, unless a test names others."""
+    return "default"
 
 
 @pytest.fixture
@@ -86,6 +94,26 @@ def test_the_api_may_ask_for_patience(pauses):
     assert ["default"] == pauses.probes()
     assert not pauses.holds("default")
     assert [] == pauses.probes()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_patience_that_the_api_asks_for_is_kept(river):
+    """Also when a call that was under way already succeeds meanwhile."""
+    river.configure(CONCURRENCY=2)
+    slow = river.sandbox.faults.add("slow", seconds=5, until=threading.Event())
+    first = river.execute()
+    with river.running(interval=0.05) as worker:
+        assert slow.met.wait(10)
+        river.sandbox.faults.add(429, retry_after=2)
+        for _ in range(4):
+            river.execute()
+        worker.wake()
+        wait_until(worker._pauses.accounts)
+        slow.until.set()
+        wait_until(lambda: river.row(first).status == Status.RUNNING)
+        time.sleep(0.5)
+        assert 2 == len(river.executed)
+        wait_until(lambda: river.rows().filter(status=Status.RUNNING).count() == 5)
 
 
 def test_each_failed_probe_doubles_the_pause(pauses):
