@@ -479,7 +479,8 @@ class Worker:
                 if not self._heard:
                     self._gathered_since = time.monotonic()
                 self._heard.append(ended)
-                self._pauses.heard(ended.claimed.execution.account, ended.error)
+                if not isinstance(ended.error, _NotBegun):
+                    self._pauses.heard(ended.claimed.execution.account, ended.error)
 
     @property
     def _nothing_follows(self) -> bool:

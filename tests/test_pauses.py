@@ -116,6 +116,21 @@ def test_the_patience_that_the_api_asks_for_is_kept(river):
         wait_until(lambda: river.rows().filter(status=Status.RUNNING).count() == 5)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_what_is_told_meanwhile_is_no_answer_of_the_api(river, heard):
+    """Calls that miss it are in a row, whatever ends are announced between them."""
+    heard.connect("execution_finished")
+    river.configure(CONCURRENCY=1, GIVE_UP_AFTER=0.001)
+    river.sandbox.faults.add("latency", seconds=0.15, times=None)
+    river.sandbox.faults.add(503, times=None)
+    for _ in range(3 * MISSED):
+        river.execute()
+    river.work()
+
+    # The next one may have begun before the last one was heard of.
+    assert MISSED <= len(river.executed) <= MISSED + 2
+
+
 def test_each_failed_probe_doubles_the_pause(pauses):
     """Up to five minutes; a call that was under way already does not count."""
     pauses.heard("default", REFUSED)
