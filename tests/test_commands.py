@@ -995,6 +995,15 @@ def test_execute_tells_that_it_goes_on(sandbox):
 
 
 @pytest.mark.django_db(transaction=True)
+def test_waiting_does_not_storm_an_api_that_lets_nobody_in(sandbox, settings):
+    """The execution stays due, and is tried about once a second."""
+    settings.EMBEDWORKFLOW = {**settings.EMBEDWORKFLOW, "SECRET_KEY": "sk_test_wrong"}
+    error = refused("execute", "bake", "--wait=1.5")
+    assert error.returncode == 3
+    assert 1 <= len(sandbox.requests) <= 3
+
+
+@pytest.mark.django_db(transaction=True)
 def test_waiting_ends_with_a_signal(sandbox, handlers):
     """Ctrl-C ends the waiting, not the execution."""
     with meanwhile(sandbox, lambda: interrupt(signal.SIGINT)):

@@ -166,7 +166,10 @@ def _at_rest(execution: Execution) -> bool:
 
 
 def _until_due(execution: Execution) -> float:
-    # Another worker may do it meanwhile, so that nobody sleeps for long.
+    # Another worker may do it meanwhile, so that nobody sleeps for long; nor calls in a rush an
+    # account that is not let in, whose row stays due.
+    if execution.last_error:
+        return 1.0
     due_at = execution.due_at or timezone.now()
     return min(1.0, max(0.0, (due_at - timezone.now()).total_seconds()))
 
