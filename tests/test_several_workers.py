@@ -106,6 +106,26 @@ Worker(aliases=[ALIAS]).run_until_idle()
 
 
 @on_servers
+def test_a_wrong_clock_keeps_sync_from_nothing(settings, alias):
+    """What is made due is due by the database's clock, and asked after."""
+    with open_river(settings, alias) as river:
+        river.execute()
+        river.configure(POLL=(600, 600, 36000))
+        river.work()
+        printed = programs.run(
+            f"""{CLOCK}
+from django.core.management import call_command
+set_clock(5)
+call_command("embedworkflow_sync", "--database", ALIAS)
+""",
+            configuration=configuration(river),
+            alias=alias,
+        )
+
+        assert "1 made due: 1 moved" == printed.strip()
+
+
+@on_servers
 @pytest.mark.parametrize("minutes", [-5, 5])
 def test_a_wrong_clock_makes_no_process_look_dead(settings, alias, minutes):
     """A sign of life, and the end of a pause, are told by the database's clock."""

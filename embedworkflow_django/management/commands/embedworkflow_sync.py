@@ -16,7 +16,7 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from ... import worker
+from ... import outbox, worker
 from ...models import Execution
 from .. import arguments, interruption
 from .embedworkflow_worker import summary
@@ -115,7 +115,7 @@ class Command(BaseCommand):
 
     def _made_due(self, rows: QuerySet[Execution], *, final: bool, size: int) -> Iterator[int]:
         """Make rows due batch by batch; yield how many of each."""
-        now, last = timezone.now(), uuid.UUID(int=0)
+        now, last = timezone.now() + outbox.ahead(rows.db), uuid.UUID(int=0)
         rows = rows.filter(askable(final=final))
         while not self._stopping:
             ids = list(rows.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:size])
