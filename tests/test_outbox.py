@@ -262,6 +262,16 @@ def test_settle_takes_texts_of_any_kind_together(alias):
     )
 
 
+@every_database
+def test_settle_takes_answers_that_are_too_much_for_one_statement(alias):
+    """MariaDB takes statements of 16 MB only, and ends the connection of whoever sends more."""
+    values = {row.pk: {"polls": 1, "log": {"text": '"' * 500_000}} for row in make(alias, 12)}
+    claim(alias)
+
+    assert set(values) == outbox.settle(alias, token="a" * 32, values=values)
+    assert 12 == Execution.objects.using(alias).filter(polls=1, log__isnull=False).count()
+
+
 @pytest.mark.parametrize("alias", EVERY_DATABASE[KINDS.index("postgresql") :][:1])
 def test_settle_joins_by_key_whatever_was_claimed_when_statistics_were_taken(alias):
     """Statistics of a table at rest know of no claim: the planner must not take one for rare."""
