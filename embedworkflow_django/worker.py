@@ -113,6 +113,8 @@ class Worker:
         self._announcing: dict[_Key, Claimed] = {}
         self._heard: list[_Ended] = []
         self._gathered_since = 0.0
+        # What was made due by somebody while it was in hand.
+        self._again: set[_Key] = set()
         self._announcer: threading.Thread | None = None
         # Where the coordinator sits, and where the receivers run.
         self._desk, self._lectern = Desk(), Desk()
@@ -365,7 +367,10 @@ class Worker:
         """Take a row in hand; return whether a call is due, and not only its announcement."""
         key = _key(claimed)
         if key in self._in_hand or key in self._announcing:
-            return False  # Its lease had run out under our own hands, and is now prolonged.
+            known = self._in_hand.get(key)
+            if known is not None and time.monotonic() < known.expires:
+                self._again.add(key)
+            return False  # Else its lease had run out under our own hands, and is now prolonged.
         row = claimed.execution
         if not row.is_final or row.announced_at is not None:
             self._in_hand[key] = claimed
@@ -517,7 +522,7 @@ class Worker:
 
     def _settle(self, using: str, together: list[_Ended]) -> None:
         now = timezone.now()
-        changes = [self._final_form(ended.change, now) for ended in together]
+        changes = [self._final_form(ended, now) for ended in together]
         try:
             won = self._write(using, changes, now)
         except UNSTORABLE as error:
@@ -567,10 +572,11 @@ class Worker:
             events=[event for event in events if event is not None],
         )
 
-    def _final_form(self, change: Change, now: datetime) -> Change:
+    def _final_form(self, ended: _Ended, now: datetime) -> Change:
         """Return the change as it is written: an end stays leased until it is announced."""
+        change = ended.change
         if not change.finishes:
-            return change
+            return change.adding(due_at=now) if _key(ended.claimed) in self._again else change
         if mirror.listening(change):
             return change.adding(due_at=now + conf.settings.lease, claim=self.token)
         return change.adding(announced_at=now, claim="")
@@ -602,6 +608,7 @@ class Worker:
         if self._in_hand.pop(_key(claimed), None):
             self._lane(claimed.execution.account).put_down()
         self._announcing.pop(_key(claimed), None)
+        self._again.discard(_key(claimed))
 
     def _renew(self) -> None:
         """Prolong the leases of finished rows that wait for a slow receiver."""

@@ -421,6 +421,22 @@ def test_an_answer_that_cannot_be_written_in_time_is_left_to_the_lease(river, ca
     assert "Database 'default' failed" in caplog.text
 
 
+def test_what_is_made_due_during_a_call_is_due_after_it(river):
+    """A stop that comes while the API is being asked waits for that answer, and no longer."""
+    river.configure(POLL=(600, 600, 36000))
+    row = river.execute()
+    river.work()
+    fault = river.sandbox.faults.add("slow", seconds=5, until=threading.Event())
+    river.make_due()
+    with river.running(interval=0.1) as worker:
+        assert fault.met.wait(10)
+        services.stop(river.row(row))
+        worker.wake()
+        wait_until(lambda: river.row(row).claim)
+        fault.until.set()
+        wait_until(lambda: river.row(row).status == Status.STOPPED)
+
+
 def test_hold_claims_nothing_ahead(river):
     """A claim says that a POST may have been received, so only what can be sent at once is."""
     river.configure(ON_LOST_ANSWER="hold")
