@@ -111,8 +111,9 @@ class Worker:
         self._missing = 0
         self._in_hand: dict[_Key, Claimed] = {}
         self._announcing: dict[_Key, Claimed] = {}
-        self._heard: list[_Ended] = []
-        self._gathered_since = 0.0
+        # What is to be written, by database, and since when; where one has failed, from when on.
+        self._heard: dict[str, list[_Ended]] = defaultdict(list)
+        self._gathered: dict[str, float] = {}
         # What was made due by somebody while it was in hand.
         self._again: set[_Key] = set()
         self._announcer: threading.Thread | None = None
@@ -424,9 +425,10 @@ class Worker:
     def _patience(self) -> float:
         """Return how long to wait for news, in seconds."""
         now = time.monotonic()
-        if self._heard:
-            return max(0.0, self._gathered_since + GATHER - now)
+        if gathering := self._gathering:
+            return max(0.0, gathering + GATHER - now)
         waits = [self.interval, self._pulse.wait()]
+        waits += [since - now for since in self._gathered.values()]
         if (probe := self._pauses.wait()) is not None:
             waits.append(max(probe, GATHER))
         waits += [wait for lane in self._lanes.values() if (wait := lane.wait()) is not None]
@@ -448,9 +450,9 @@ class Worker:
         """Wait for calls to end, and record them once it is worth a transaction."""
         ends = time.monotonic() + patience
         while True:
-            if self._take_in():
-                ends = self._gathered_since + GATHER
-            if self._heard and self._nothing_follows:
+            if self._take_in() and (gathering := self._gathering):
+                ends = gathering + GATHER
+            if self._gathering and self._nothing_follows:
                 break
             try:
                 with self._desk.left():
@@ -460,10 +462,8 @@ class Worker:
             if not goes_on:
                 self._take_in()
                 break
-        # It lies ahead where a database has failed.
-        gathered = time.monotonic() - self._gathered_since
-        if self._heard and gathered >= (0.0 if self._nothing_follows else GATHER):
-            self._record()
+        since = time.monotonic() - (0.0 if self._nothing_follows else GATHER)
+        self._record([using for using, began in self._gathered.items() if began <= since])
         if self._announcer is None:
             for told in self._tell_all():
                 self._bring(told)
@@ -474,51 +474,60 @@ class Worker:
         taken = False
         while True:
             # In this order: who finds that it rings for nothing was in time to be seen here.
-            self._missing = len(self._in_hand) + len(self._announcing) - len(self._heard)
-            self._gathers = bool(self._heard)
+            self._missing = self._outstanding
+            self._gathers = bool(self._gathering)
             if not self._inbox:
                 return taken
             taken = True
             while self._inbox:
                 ended = self._inbox.popleft()
-                if not self._heard:
-                    self._gathered_since = time.monotonic()
-                self._heard.append(ended)
+                self._gathered.setdefault(ended.claimed.using, time.monotonic())
+                self._heard[ended.claimed.using].append(ended)
                 if not isinstance(ended.error, _NotBegun):
                     self._pauses.heard(ended.claimed.execution.account, ended.error)
 
     @property
-    def _nothing_follows(self) -> bool:
-        if len(self._heard) >= len(self._in_hand) + len(self._announcing):
-            return True
-        return conf.settings.on_lost_answer == "hold"
+    def _gathering(self) -> float:
+        """Since when there is something to write to a database that is there; 0 if there is not."""
+        now = time.monotonic()
+        return min((since for since in self._gathered.values() if since <= now), default=0.0)
 
-    def _record(self) -> None:
-        took: dict[str, list[float]] = defaultdict(list)
-        for ended in self._heard:
-            if not isinstance(ended.error, _NotBegun):
-                took[ended.claimed.execution.account].append(ended.seconds)
-        for account, seconds in took.items():
-            self._lane(account).measure(seconds)
-        by_database: dict[str, list[_Ended]] = defaultdict(list)
-        for ended in self._heard:
-            by_database[ended.claimed.using].append(ended)
-        self._heard = []
-        for using, together in by_database.items():
+    @property
+    def _outstanding(self) -> int:
+        heard = sum(map(len, self._heard.values()))
+        return len(self._in_hand) + len(self._announcing) - heard
+
+    @property
+    def _nothing_follows(self) -> bool:
+        return self._outstanding <= 0 or conf.settings.on_lost_answer == "hold"
+
+    def _record(self, aliases: Iterable[str]) -> None:
+        for using in aliases:
+            together = self._heard.pop(using)
+            del self._gathered[using]
+            self._measure(together)
             try:
                 self._settle(using, together)
             except DATABASE_ERRORS as error:
                 self._database_failed(using, error)
                 self._keep(using, together, error)
 
+    def _measure(self, together: list[_Ended]) -> None:
+        took: dict[str, list[float]] = defaultdict(list)
+        for ended in together:
+            if not isinstance(ended.error, _NotBegun):
+                took[ended.claimed.execution.account].append(ended.seconds)
+        for account, seconds in took.items():
+            self._lane(account).measure(seconds)
+
     def _keep(self, using: str, together: list[_Ended], error: Exception) -> None:
         """Keep what could not be written, to try again while its lease lasts."""
         for ended in together:
             if time.monotonic() < ended.claimed.expires and self._failures[using] < self._tries:
-                self._heard.append(ended)
+                self._heard[using].append(ended)
+                self._gathered[using] = self._down[using]
             else:
                 self._leave(ended.claimed, error)
-        self._gathered_since = self._down[using]
 
     def _settle(self, using: str, together: list[_Ended]) -> None:
         now = timezone.now()
@@ -739,7 +748,7 @@ class Worker:
                     self._bring(self._call(claimed))  # Gives it back.
         while self._unfinished and not self._abandoned.is_set() and time.monotonic() < ends:
             self._hear(GATHER)
-        self._record()
+        self._record(list(self._gathered))
 
 
 class _Unstorable(InvalidAnswer):

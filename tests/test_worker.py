@@ -421,6 +421,48 @@ def test_an_answer_that_cannot_be_written_in_time_is_left_to_the_lease(river, ca
     assert "Database 'default' failed" in caplog.text
 
 
+def test_an_answer_that_waits_for_its_database_costs_no_processor(river):
+    """The worker sleeps until it is time to try again."""
+    fault = river.sandbox.faults.add("slow", seconds=5, until=threading.Event())
+    row = river.execute()
+    with connection.cursor() as cursor, river.running(interval=1.0) as worker:
+        assert fault.met.wait(10)
+        cursor.execute("ALTER TABLE embedworkflow_execution RENAME TO away")
+        fault.until.set()
+        wait_until(lambda: worker._failures["default"])
+        used = time.process_time()
+        time.sleep(0.8)
+        used = time.process_time() - used
+        cursor.execute("ALTER TABLE away RENAME TO embedworkflow_execution")
+        wait_until(lambda: river.row(row).status == Status.RUNNING)
+
+    assert used < 0.4
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_an_answer_that_waits_for_its_database_holds_up_no_other(river):
+    """Calls of another database are made, and their answers written, meanwhile."""
+    other = next((alias for alias in connections if alias != "default"), None)
+    if other is None:
+        pytest.skip("There is no second database.")
+    fault = river.sandbox.faults.add("slow", seconds=5, until=threading.Event())
+    row = river.execute()
+    with connection.cursor() as cursor, river.running(interval=5.0) as worker:
+        worker.aliases.append(other)
+        assert fault.met.wait(10)
+        cursor.execute("ALTER TABLE embedworkflow_execution RENAME TO away")
+        fault.until.set()
+        wait_until(lambda: worker._failures["default"])
+        try:
+            elsewhere = services.execute("bake", using=other)
+            worker.wake()
+            rows = Execution.objects.using(other)
+            wait_until(lambda: rows.get(pk=elsewhere.pk).status == Status.RUNNING, timeout=3)
+        finally:
+            cursor.execute("ALTER TABLE away RENAME TO embedworkflow_execution")
+        wait_until(lambda: river.row(row).status == Status.RUNNING)
+
+
 def test_what_is_made_due_during_a_call_is_due_after_it(river):
     """A stop that comes while the API is being asked waits for that answer, and no longer."""
     river.configure(POLL=(600, 600, 36000))
