@@ -94,9 +94,9 @@ class Pulse:
         tally.last_error = row.last_error[:_LONGEST_ERROR]
         self._tallies[using][kind] = tally
 
-    def wait(self) -> float:
-        """Return the seconds until the next sign of life is due."""
-        return max(0.0, min(self._beats.values(), default=0.0) - time.monotonic())
+    def wait(self, using: str) -> float:
+        """Return the seconds until a database's next sign of life is due."""
+        return max(0.0, self._beats.get(using, 0.0) - time.monotonic())
 
     def is_due(self, using: str) -> bool:
         """Return whether a database is to have a sign of life."""

@@ -427,7 +427,8 @@ class Worker:
         now = time.monotonic()
         if gathering := self._gathering:
             return max(0.0, gathering + GATHER - now)
-        waits = [self.interval, self._pulse.wait()]
+        waits = [self.interval]
+        waits += [self._pulse.wait(using) for using in self.aliases if not self._failures[using]]
         waits += [since - now for since in self._gathered.values()]
         if (probe := self._pauses.wait()) is not None:
             waits.append(max(probe, GATHER))

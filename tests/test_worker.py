@@ -13,7 +13,7 @@ from django.db import DataError, IntegrityError, connection, connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from embedworkflow_django import services, signals
+from embedworkflow_django import pulse, services, signals
 from embedworkflow_django.models import Execution, Status
 from embedworkflow_django.worker import Worker
 
@@ -437,6 +437,23 @@ def test_an_answer_that_waits_for_its_database_costs_no_processor(river):
         wait_until(lambda: river.row(row).status == Status.RUNNING)
 
     assert used < 0.4
+
+
+def test_a_database_that_stays_away_costs_no_processor(river, monkeypatch):
+    """No sign of life is due to it."""
+    monkeypatch.setattr(pulse, "EVERY", 0.1)
+    row = river.execute()
+    with connection.cursor() as cursor, river.running(interval=1.0) as worker:
+        wait_until(lambda: river.row(row).status == Status.RUNNING)
+        cursor.execute("ALTER TABLE embedworkflow_execution RENAME TO away")
+        wait_until(lambda: worker._failures["default"])
+        time.sleep(0.2)
+        used = time.process_time()
+        time.sleep(0.7)
+        used = time.process_time() - used
+        cursor.execute("ALTER TABLE away RENAME TO embedworkflow_execution")
+
+    assert used < 0.35
 
 
 @pytest.mark.django_db(transaction=True, databases="__all__")
