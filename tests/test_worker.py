@@ -9,7 +9,7 @@ import time
 from datetime import timedelta
 
 import pytest
-from django.db import DataError, IntegrityError, connection, connections
+from django.db import DataError, IntegrityError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -99,6 +99,39 @@ def test_an_idle_loop_asks_the_database_about_once_a_second(river):
     assert len(looks) <= 3 + took / 0.2
     # The first claim, and the first sign of life: its row, and what is older than it is kept.
     assert len(statements) - len(looks) <= 14
+
+
+@pytest.mark.parametrize("alias", EVERY_DATABASE[1:])
+def test_what_another_transaction_holds_is_looked_at_now_and_then(settings, alias):
+    """A row that is due but locked keeps nobody asking without a pause."""
+    statements = []
+
+    def count(execute, sql, params, many, context):
+        statements.append(sql)
+        return execute(sql, params, many, context)
+
+    with open_river(settings, alias) as river:
+        row = river.execute()
+        worker = Worker(aliases=[alias], interval=0.2)
+
+        def run():
+            try:
+                with connections[alias].execute_wrapper(count):
+                    worker.run()
+            finally:
+                connections.close_all()
+
+        thread = threading.Thread(target=run)
+        with transaction.atomic(using=alias):
+            river.rows().select_for_update().get()
+            thread.start()
+            time.sleep(1)
+            asked = len(statements)
+        wait_until(lambda: river.row(row).status == Status.RUNNING)
+        worker.stop()
+        thread.join(10)
+
+    assert asked < 60
 
 
 def test_many_are_delivered_in_few_statements(river):
