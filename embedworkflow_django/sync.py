@@ -28,7 +28,8 @@ def interval(polls: int) -> timedelta:
         polls: How many answers in a row have brought nothing new.
     """
     first, cap, _end = conf.settings.poll
-    return min(cap, first * (1 << min(polls, _LARGEST_EXPONENT)))
+    times = 1 << min(polls, _LARGEST_EXPONENT)
+    return first * times if first < cap / times else cap
 
 
 def act(claimed: Claimed) -> tuple[Change, Exception | None]:

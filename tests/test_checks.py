@@ -273,14 +273,35 @@ def test_a_test_key_is_not_for_deployment(configure, settings):
 
 @pytest.mark.parametrize(
     "url",
-    ["api.example.com/v1", "localhost:8000/api", "ftp://example.com", "https://", "http://[::1"],
+    [
+        "api.example.com/v1",
+        "localhost:8000/api",
+        "ftp://example.com",
+        "https://",
+        "http://[::1",
+        "https://api.example.com:port/v1",
+        "https://api.example.com/v1?version=2",
+        "https://shop:geheim@api.example.com/v1",
+    ],
 )
-def test_a_base_url_is_complete(configure, url):
-    """A base URL without ``http(s)`` or without a host is an error."""
+def test_a_base_url_is_one_that_the_client_takes(configure, url):
+    """One without ``http(s)`` or a host, or with more than a path, is an error; nothing leaks."""
     configure(BASE_URL=url)
     (message,) = check()
     assert message.id == "embedworkflow.E006"
+    assert 'EMBEDWORKFLOW["BASE_URL"]' in message.msg
+    assert "geheim" not in message.msg
     assert conf.DEFAULTS["BASE_URL"] in message.hint
+
+
+@pytest.mark.parametrize("name", ["Authorization", "content-length"])
+def test_the_idempotency_header_has_no_other_meaning(configure, name):
+    """The client would refuse it at the first delivery."""
+    configure(IDEMPOTENCY_HEADER=name)
+    (message,) = check()
+    assert message.id == "embedworkflow.E013"
+    assert repr(name) in message.msg
+    assert conf.DEFAULTS["IDEMPOTENCY_HEADER"] in message.hint
 
 
 @pytest.mark.parametrize("host", ["api.example.com", "10.0.0.1", "0.0.0.0", "localhost.evil.com"])

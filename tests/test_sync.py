@@ -61,6 +61,16 @@ def test_the_interval_doubles_up_to_the_cap(settings):
     assert [1, 2, 4, 256, 300, 300] == seconds
 
 
+def test_the_interval_of_days_ends_at_the_cap_too(settings):
+    """However long the first is, and however often nothing was new."""
+    day = 86400
+    settings.EMBEDWORKFLOW = {"POLL": (day, 7 * day, 365 * day)}
+
+    days = [sync.interval(polls) / timedelta(days=1) for polls in (0, 1, 2, 3, 31, 10_000)]
+
+    assert [1, 2, 4, 7, 7, 7] == days
+
+
 def test_polls_slow_down_while_nothing_moves_and_speed_up_when_something_does(river, running):
     """``polls`` counts the answers in a row that brought nothing."""
     waits = []

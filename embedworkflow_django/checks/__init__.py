@@ -11,13 +11,14 @@ E002  a setting is of the wrong type, or makes no sense
 E003  a publishable key stands in the secret key's place
 E004  a key has white space or characters beyond ASCII in it
 E005  a secret key stands in the publishable key's place, where browsers would get it
-E006  the base URL has no scheme (``http``, ``https``) or no host
+E006  the base URL is none that the client takes: no scheme or host, or more than a path
 E007  the dispatcher is neither a short name nor the path of a dispatcher's class
 E008  a trigger listens to a model that never sends signals: abstract, or swapped out
 E009  two triggers have one name
 E010  a trigger's account is not configured
 E011  a trigger's database (``using``) is not configured
 E012  a trigger's workflow or ``id_type`` cannot be one
+E013  the idempotency key's header has another meaning
 W001  an account has no secret key
 W002  SQLite without ``transaction_mode: IMMEDIATE`` or WAL, beside a dispatcher's own connection
 W003  a live key with ``DEBUG``

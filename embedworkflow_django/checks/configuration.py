@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Tags
 
 from .. import conf
+from ..client import Client
+from ..client.api import TAKEN_HEADERS
 from . import messages
 
 
@@ -146,16 +148,17 @@ def check_test_key() -> Iterator[CheckMessage]:
 
 @messages.check(Tags.security)
 def check_base_url() -> Iterator[CheckMessage]:
-    """E006, W005: the API's address is complete, and encrypted unless it is this machine."""
+    """E006, W005: the API's address is one, and encrypted unless it is this machine."""
     for where, text in _written("BASE_URL"):
-        url = _split(text)
-        if url is None:
+        if refused := _refused(text):
             yield messages.error(
                 6,
-                f"{where} should begin with https:// and a host, not {text!r}.",
+                f"{where} cannot be used: {refused}",
                 f"The hosted API is {conf.DEFAULTS['BASE_URL']}",
             )
-        elif url.scheme == "http" and not _is_loopback(str(url.hostname)):
+            continue
+        url = urlsplit(text)
+        if url.scheme == "http" and not _is_loopback(str(url.hostname)):
             yield messages.warning(
                 5,
                 f"{where} is plain http to {url.hostname}: the secret key travels in clear.",
@@ -163,12 +166,25 @@ def check_base_url() -> Iterator[CheckMessage]:
             )
 
 
-def _split(text: str) -> SplitResult | None:
+@messages.check()
+def check_idempotency_header() -> Iterator[CheckMessage]:
+    """E013: the header that carries the idempotency key has no other meaning."""
+    for where, name in _written("IDEMPOTENCY_HEADER"):
+        if name.lower() in TAKEN_HEADERS:
+            yield messages.error(
+                13,
+                f"{where} is {name!r}, a header with another meaning.",
+                f"Leave it out for {conf.DEFAULTS['IDEMPOTENCY_HEADER']}.",
+            )
+
+
+def _refused(base_url: str) -> str:
+    """Return why a client would refuse an address."""
     try:
-        url = urlsplit(text)
-    except ValueError:
-        return None
-    return url if url.scheme in {"http", "https"} and url.hostname else None
+        Client(secret_key="sk_test_of_a_check", base_url=base_url).close()  # noqa: S106 - nobody's
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _is_loopback(host: str) -> bool:

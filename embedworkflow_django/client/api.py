@@ -25,7 +25,8 @@ DEFAULT_IDEMPOTENCY_HEADER = "Idempotency-Key"
 DEFAULT_MAX_ANSWER_SIZE = 10 * 1024 * 1024
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_TAKEN_HEADERS = frozenset(
+#: Headers that mean something else, in small letters.
+TAKEN_HEADERS = frozenset(
     {
         "accept",
         "accept-encoding",
@@ -152,7 +153,7 @@ def _is_positive(value: object) -> bool:
 def _checked_header(name: Any) -> str:
     if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
         raise ValueError(f"idempotency_header {name!r} is no name of a header.")
-    if name.lower() in _TAKEN_HEADERS:
+    if name.lower() in TAKEN_HEADERS:
         raise ValueError(f"idempotency_header {name!r} is a header with another meaning.")
     return name
 
