@@ -413,6 +413,17 @@ def test_sqlite_without_a_second_writer_is_sound(configure, sqlite):
     assert ids() == []
 
 
+def test_a_database_without_autocommit_is_reported(sqlite):
+    """Nothing that a worker writes to it would be committed."""
+    sqlite(transaction_mode="IMMEDIATE", init_command="PRAGMA journal_mode=WAL;")
+    connections["scratch"].settings_dict["AUTOCOMMIT"] = False
+
+    (message,) = check()
+
+    assert message.id == "embedworkflow.E014"
+    assert 'DATABASES["scratch"]["AUTOCOMMIT"]' in message.msg
+
+
 def test_a_database_that_holds_no_executions_is_left_alone(configure, sqlite, settings):
     """SQLite beside the database that the router gives executions to is nobody's business."""
     settings.DATABASE_ROUTERS = [

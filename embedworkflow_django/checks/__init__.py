@@ -19,6 +19,7 @@ E010  a trigger's account is not configured
 E011  a trigger's database (``using``) is not configured
 E012  a trigger's workflow or ``id_type`` cannot be one
 E013  the idempotency key's header has another meaning
+E014  a database that holds executions has ``AUTOCOMMIT`` off
 W001  an account has no secret key
 W002  SQLite without ``transaction_mode: IMMEDIATE`` or WAL, beside a dispatcher's own connection
 W003  a live key with ``DEBUG``

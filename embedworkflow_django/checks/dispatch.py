@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from django.core.checks import CheckMessage
 from django.db import connections, router
 
-from .. import conf, dispatchers
+from .. import conf, dispatchers, outbox
 from ..models import Execution
 from . import messages
 
@@ -52,6 +52,19 @@ def check_sqlite() -> Iterator[CheckMessage]:
                 f'The SQLite database "{alias}" would fail with "database is locked" while the '
                 f'dispatcher "{conf.settings.dispatcher}" and requests write at once.',
                 f'Add to DATABASES["{alias}"]:\n{_SQLITE}',
+            )
+
+
+@messages.check()
+def check_autocommit() -> Iterator[CheckMessage]:
+    """E014: what a worker has written is committed, or it would be sent again and again."""
+    for alias in outbox.databases():
+        if not connections[alias].settings_dict["AUTOCOMMIT"]:
+            yield messages.error(
+                14,
+                f'DATABASES["{alias}"]["AUTOCOMMIT"] is off: what became of executions would '
+                "never be committed, and each be sent again.",
+                "Leave it on, and have transactions by atomic() or ATOMIC_REQUESTS.",
             )
 
 
