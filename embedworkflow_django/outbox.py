@@ -80,21 +80,39 @@ def databases() -> list[str]:
 # Insert
 
 
+# What is due at once is so by the database's clock, not by one that is ahead of it: this is told in
+# the statement itself, for whoever commits asks nothing before.
+_DUE_BY = {
+    "postgresql": "LEAST(%s, statement_timestamp())",
+    "mysql": "LEAST(CAST(%s AS DATETIME(6)), UTC_TIMESTAMP(6))",
+}
+
+
+def _due(connection: BaseDatabaseWrapper) -> str:
+    """Return the placeholder of when a row is due that is not for later."""
+    # The clock of a test run may stand still, or be set at will.
+    if conf.is_test_run() or (connection.vendor == "mysql" and connection.timezone_name != "UTC"):
+        return "%s"
+    return _DUE_BY.get(connection.vendor, "%s")
+
+
 @lru_cache(maxsize=64)
-def _insert_parts(vendor: str, ignore: bool) -> tuple[str, str, str]:
-    """Return the statement's head, the placeholders of one row, and its tail."""
+def _insert_parts(vendor: str, ignore: bool, due: str) -> tuple[str, str, str, str]:
+    """Return the statement's head, the placeholders of a row, of one for later, and its tail."""
     connection = next(c for c in connections.all() if c.vendor == vendor)
     fields: list[Any] = [
         f for f in Execution._meta.concrete_fields if f.name in ASKED or not f.null
     ]
     quote = connection.ops.quote_name
-    constants = (_constant(f) for f in fields)
+    later = [_constant(f) for f in fields]
+    soon = [due if f.name == "due_at" else each for f, each in zip(fields, later, strict=True)]
     conflict = OnConflict.IGNORE if ignore else None
     head = connection.ops.insert_statement(on_conflict=conflict)
     columns = ", ".join(quote(f.column) for f in fields)
     return (
         f"{head} {quote(Execution._meta.db_table)} ({columns}) VALUES ",
-        f"({', '.join(constants)})",
+        f"({', '.join(soon)})",
+        f"({', '.join(later)})",
         connection.ops.on_conflict_suffix_sql(fields, conflict, [], []),
     )
 
@@ -115,12 +133,13 @@ def insert(rows: Sequence[Execution], *, using: str, ignore_conflicts: bool = Fa
         ignore_conflicts: Whether a row whose idempotency key is taken is passed over.
     """
     connection = connections[using]
-    head, placeholders, tail = _insert_parts(connection.vendor, ignore_conflicts)
+    head, soon, later, tail = _insert_parts(connection.vendor, ignore_conflicts, _due(connection))
     with transaction.mark_for_rollback_on_error(using=using), connection.cursor() as cursor:
         for start in range(0, len(rows), BATCH):
             batch = rows[start : start + BATCH]
             parameters = list(chain.from_iterable(_asked(row, connection) for row in batch))
-            cursor.execute(f"{head}{', '.join([placeholders] * len(batch))} {tail}", parameters)
+            rowset = ", ".join(soon if row.run_at is None else later for row in batch)
+            cursor.execute(f"{head}{rowset} {tail}", parameters)
     for row in rows:
         row._state.adding = False
         row._state.db = using
@@ -459,7 +478,8 @@ def settle(
     Returns:
         The ids of the rows that were still ours.
     """
-    pending, events, difference = _in_its_time(using, values), list(events), ahead(using)
+    pending = {pk: in_its_time(using, new) for pk, new in values.items()}
+    events, difference = list(events), ahead(using)
     for event in events:
         event.at += difference
     while pending:
@@ -479,14 +499,16 @@ def settle(
     return set(pending)
 
 
-def _in_its_time(using: str, values: Mapping[uuid.UUID, Values]) -> dict[uuid.UUID, Values]:
-    """Return the values with the database's times instead of this process's."""
-    if not (difference := ahead(using)):
-        return dict(values)
-    return {
-        pk: {**new, **{name: new[name] + difference for name in _TIMES if new.get(name)}}
-        for pk, new in values.items()
-    }
+def in_its_time(using: str, values: Values) -> dict[str, Any]:
+    """Return new values of columns with the database's times instead of this process's.
+
+    Args:
+        using: The database's alias.
+        values: The values, by the columns' names.
+    """
+    difference = ahead(using)
+    times = {name: values[name] + difference for name in _TIMES if values.get(name)}
+    return {**values, **times}
 
 
 def renew(using: str, *, token: str, ids: Collection[uuid.UUID], until: datetime) -> None:

@@ -373,6 +373,7 @@ def _transition(
         before: The status that is changed; ``None`` if it stays.
     """
     using = _database(execution)
+    values = outbox.in_its_time(using, values)
     with transaction.atomic(using=using):
         changed = Execution.objects.using(using).filter(where, pk=execution.pk).update(**values)
         _fresh(execution)

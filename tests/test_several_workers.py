@@ -126,6 +126,63 @@ call_command("embedworkflow_sync", "--database", ALIAS)
 
 
 @on_servers
+def test_a_wrong_clock_of_who_commits_delays_nothing(settings, alias):
+    """What is due at once is so by the database's clock; what is for later keeps its time."""
+    with open_river(settings, alias) as river:
+        programs.run(
+            f"""{CLOCK}
+set_clock(5)
+soon = {{"workflow": "bake", "using": ALIAS}}
+services.execute_many([soon, soon | {{"run_at": right() + timedelta(minutes=1)}}])
+""",
+            configuration=configuration(river),
+            alias=alias,
+        )
+        river.work()
+        soon, later = sorted(river.rows(), key=lambda row: row.run_at is not None)
+
+        assert (Status.RUNNING, Status.QUEUED) == (soon.status, later.status)
+        assert later.run_at == later.due_at
+
+
+@on_servers
+def test_what_is_committed_is_due_at_once_in_any_zone_of_a_database(settings, alias):
+    """A database may keep its times in a zone of its own."""
+    with open_river(settings, alias) as river:
+        printed = programs.run(
+            """
+from django.utils import timezone
+transaction.get_connection(ALIAS).settings_dict["TIME_ZONE"] = "Asia/Tokyo"
+services.execute("bake", using=ALIAS)
+waits = Execution.objects.using(ALIAS).get().due_at - timezone.now()
+print(abs(waits.total_seconds()) < 20)
+""",
+            configuration=configuration(river),
+            alias=alias,
+        )
+
+        assert "True" == printed.strip()
+
+
+@on_servers
+def test_a_wrong_clock_of_who_refreshes_delays_nothing(settings, alias):
+    """It is asked after at once."""
+    with open_river(settings, alias) as river:
+        river.execute()
+        river.work()
+        programs.run(
+            f"""{CLOCK}
+set_clock(5)
+services.refresh(Execution.objects.using(ALIAS).get())
+""",
+            configuration=configuration(river),
+            alias=alias,
+        )
+
+        assert 1 == river.work().counts["moved"]
+
+
+@on_servers
 @pytest.mark.parametrize("minutes", [-5, 5])
 def test_a_wrong_clock_makes_no_process_look_dead(settings, alias, minutes):
     """A sign of life, and the end of a pause, are told by the database's clock."""
