@@ -326,6 +326,16 @@ def overtaken(rows: list) -> list[int]:
     return counts
 
 
+def history(row, over: datetime) -> list[str]:
+    """Return what was noted of a row, each with the hours since the outage had ended."""
+    noted = [(row.created_at, "created"), (row.sent_at, "first call that may have been received")]
+    noted += [(event.at, f"{event.status}: {event.detail}") for event in row.events.all()]
+    return [
+        f"{(at - over).total_seconds() / HOUR:+.2f} h {what}"
+        for at, what in sorted((at, what) for at, what in noted if at)
+    ]
+
+
 def figures(sandbox, over: datetime) -> dict:
     """Return what became of the triggers, of each account's order, and of the tries."""
     from embedworkflow_django.models import Execution, ExecutionEvent
@@ -342,9 +352,16 @@ def figures(sandbox, over: datetime) -> dict:
         for row, count in zip(arrived, overtaken(arrived), strict=True):
             passed[row.attempts > 1].append(count)
     last = max(row.dispatched_at for row in delivered.values() if row.created_at < over)
+    waited = [row.dispatched_at - row.sent_at for row in delivered.values()]
     return {
         "triggers": len(rows),
         "statuses": dict(Counter(str(row.status) for row in rows)),
+        "histories of those that were not delivered": [
+            history(row, over) for row in rows if not row.remote_id
+        ],
+        "hours from a call that may have been received to the answer, most": round(
+            max(waited).total_seconds() / HOUR, 2
+        ),
         "executions at the API": len(sandbox.executions),
         "executions of no row": sum(each.id not in delivered for each in sandbox.executions),
         "tries": ExecutionEvent.objects.filter(detail__attempt__isnull=False).count(),
