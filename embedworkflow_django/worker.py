@@ -323,12 +323,12 @@ class Worker:
             without=without,
         )
         look = using, account
-        if not claimed and look in self._quiet:
-            # What was said to be due is another's by now, or is locked and may be for long.
-            self._looks[look] = time.monotonic() + GATHER
         if len(claimed) == limit:
             self._quiet.discard(look)
         elif not without:
+            if not claimed and look in self._quiet:
+                # What was said to be due is another's by now, or is locked and may be for long.
+                self._looks[look] = time.monotonic() + GATHER
             self._quiet.add(look)
         for each in claimed:
             if self._take(each):
