@@ -33,7 +33,7 @@ def prepared_insert(connection):
     from embedworkflow_django import outbox
     from embedworkflow_django.models import Execution
 
-    head, placeholders, tail = outbox._insert_parts(connection.vendor, False)
+    head, _soon, placeholders, tail = outbox._insert_parts(connection.vendor, False, "%s")
     fields = [f for f in Execution._meta.concrete_fields if f.name in outbox.ASKED]
 
     def parameters() -> list:
