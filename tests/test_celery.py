@@ -21,7 +21,8 @@ from . import programs
 from .databases import DEMANDED
 from .engines.trials import TRIALS, play
 
-pytestmark = pytest.mark.django_db(transaction=True)
+# Workers of other processes give signs of life to every database.
+pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 BROKERS = {
     "rabbitmq": ("amqp://guest:guest@127.0.0.1:5672//", 5672),

@@ -19,7 +19,8 @@ from . import programs
 from .databases import EVERY_DATABASE
 from .river import open_river
 
-pytestmark = pytest.mark.django_db(transaction=True)
+# Workers of other processes give signs of life to every database.
+pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from embedworkflow_django.models import Status
 
 from . import programs
 
-pytestmark = pytest.mark.django_db(transaction=True)
+# Workers of other processes give signs of life to every database.
+pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 
 @pytest.fixture

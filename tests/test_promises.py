@@ -281,7 +281,7 @@ def test_promise_08_a_dead_api_slows_no_request_and_blocks_no_other_account(
             worker.stop(now=True)
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, databases="__all__")
 def test_promise_09_the_secret_key_is_nowhere_to_be_found(settings, caplog, capsys):
     """Not in a log at DEBUG, a repr, an error, the database, the admin, a page of an error."""
     caplog.set_level(logging.DEBUG)

@@ -27,7 +27,7 @@ SHORT = {
 }
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, databases="__all__")
 @pytest.mark.parametrize(("scene", "size"), SHORT.values(), ids=SHORT)
 def test_whatever_the_weather_nothing_is_lost_and_nothing_doubled(scene, size):
     """Each process ends in time, and what it has left is executed once, by others."""
@@ -87,7 +87,7 @@ def test_a_child_of_a_fork_waits_for_no_thread_of_its_parent(use, monkeypatch):
     )
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, databases="__all__")
 def test_a_receiver_forks_and_a_slow_one_holds_up_no_fork(river):
     """Who forks does not wait for himself, nor for long for anybody else."""
     connection.close()
