@@ -275,7 +275,7 @@ def test_settle_takes_answers_that_are_too_much_for_one_statement(alias):
 @pytest.mark.parametrize("alias", EVERY_DATABASE[KINDS.index("postgresql") :][:1])
 def test_settle_joins_by_key_whatever_was_claimed_when_statistics_were_taken(alias):
     """Statistics of a table at rest know of no claim: the planner must not take one for rare."""
-    rows = make(alias, 50_000)
+    rows = make(alias, 10_000)
     with connections[alias].cursor() as cursor:
         cursor.execute("VACUUM ANALYZE embedworkflow_execution")
     claim(alias, limit=1000)

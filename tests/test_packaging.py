@@ -103,6 +103,15 @@ def test_every_promised_version_is_tested(setup_cfg, tox):
     } == pythons
 
 
+def test_the_lowest_versions_are_tested(setup_cfg, tox):
+    """One cell has the lower bounds themselves, of all that a project has at run time."""
+    extras = setup_cfg["options.extras_require"]
+    texts = (setup_cfg["options"]["install_requires"], extras["rest"], extras["env"])
+    bounds = {line.replace(">=", "==") for text in texts for line in _lines(text)}
+
+    assert bounds == set(re.findall(r"lowest: (\S+)", tox))
+
+
 def test_the_pytest_plugin_can_be_loaded():
     """The entry point names a module that exists."""
     (entry,) = [e for e in metadata.entry_points(group="pytest11") if e.dist.name == NAME]
