@@ -27,6 +27,7 @@ WORKER_THREADS = {"embedworkflow-worker", "embedworkflow-announce"}
 # What starts processes, or meets each fault of the API: it runs at the newer end of the
 # matrix, and whenever the tests run without one.
 LONG = {
+    "test_benchmarks",
     "test_celery",
     "test_chaos",
     "test_example_project",

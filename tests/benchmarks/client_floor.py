@@ -146,6 +146,8 @@ def main():
     parser.add_argument("--calls", type=int, default=300)
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     arguments = parser.parse_args()
+    if arguments.rounds < 2:
+        parser.error("--rounds should be 2 at least: quartiles need them.")
     listener = socket.create_server(("127.0.0.1", 0))
     server = multiprocessing.get_context("fork").Process(
         target=serve, args=(listener,), daemon=True

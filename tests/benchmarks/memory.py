@@ -22,7 +22,10 @@ SENTENCE = (
 
 def main() -> None:
     """Deliver batch after batch, and print."""
-    options = workplace.arguments(SENTENCE, count=100_000, batch=2000)
+    parser = workplace.parser(SENTENCE, count=100_000, batch=2000)
+    options = parser.parse_args()
+    if options.count < 4 * options.batch:
+        parser.error("--count should be four times --batch at least: a slope needs points.")
     with workplace.database(options.database) as alias, workplace.sandbox() as url:
         from django.db import connections
         from django.test import override_settings

@@ -24,6 +24,7 @@ SENTENCE = (
     "the same row through a cursor, and against the ORM's create; alternating, p50 of each."
 )
 
+BLOCK = 100
 BARE = "bare INSERT"
 DATA = {"order_id": 17, "email": "ann@example.com", "total": "12.50"}
 
@@ -52,9 +53,9 @@ def one_round(contenders, parameters, alias: str, count: int) -> dict[str, float
     from django.db import transaction
 
     times: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(count // 100):
+    for _ in range(count // BLOCK):
         with transaction.atomic(using=alias):
-            for _ in range(100):
+            for _ in range(BLOCK):
                 for name, contender in contenders.items():
                     prepared = parameters()
                     began = perf_counter()
@@ -124,6 +125,8 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true", help=f"also {', '.join(PEERS)}")
     environments.add_options(parser)
     options = parser.parse_args()
+    if options.count < BLOCK:
+        parser.error(f"--count should be {BLOCK} at least: so many share a transaction.")
     with contextlib.ExitStack() as stack:
         others = stack.enter_context(peers(options)) if options.peers else {}
         alias = stack.enter_context(workplace.database(options.database))
