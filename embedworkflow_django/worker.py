@@ -50,7 +50,7 @@ GATHER = 0.1
 # How long the coordinator gives way to calls that it has just handed over, in seconds.
 GIVE_WAY = 0.001
 LONGEST_DATABASE_PAUSE = 30.0
-# How often in a row a database fails a worker that has little time, until it leaves it alone.
+# How often in a row a database fails a worker that is to end, until it leaves it alone.
 TRIES = 3
 # How often rows are looked for whose account the settings do not know, in seconds.
 STRANGERS = 60.0
@@ -183,7 +183,7 @@ class Worker:
                 claimed, waits = self._claim(due_before), self._unfinished
                 if not claimed and not waits:
                     waits = self._are_due(held | self._held_back(), due_before)
-                    if not waits:
+                    if not waits and not (ends is None and self._may_recover()):
                         break
                 self._beat()
                 self._hear(GATHER if waits else 0.0)
@@ -257,6 +257,11 @@ class Worker:
         if self._leaves_at is None:
             return False
         return not (claimed or self._unfinished) or time.monotonic() > self._leaves_at
+
+    @property
+    def unreached(self) -> list[str]:
+        """The aliases of the databases that failed when they were last asked for work."""
+        return [using for using in self.aliases if self._failures[using]]
 
     @property
     def _unfinished(self) -> bool:
@@ -355,13 +360,21 @@ class Worker:
         """Return the accounts that nothing holds up but their rate."""
         return {account for account, lane in self._lanes.items() if lane.wait() is not None}
 
+    def _may_recover(self) -> bool:
+        return any(self._failures[using] < TRIES for using in self.unreached)
+
     def _are_due(self, accounts: Collection[str], due_before: datetime) -> bool:
-        looks = (
-            outbox.next_due(using, account=account)
-            for account in accounts
-            for using in self.aliases
-        )
-        return any(due_at is not None and due_at <= due_before for due_at in looks)
+        for using in self.aliases:
+            if self._down.get(using, 0.0) > time.monotonic():
+                continue
+            try:
+                looks = [outbox.next_due(using, account=account) for account in accounts]
+            except DATABASE_ERRORS as error:
+                self._database_failed(using, error)
+                continue
+            if any(due_at is not None and due_at <= due_before for due_at in looks):
+                return True
+        return False
 
     def _lane(self, account: str) -> Lane:
         if account not in self._lanes:

@@ -286,6 +286,56 @@ def test_the_worker_says_when_there_is_nothing(sandbox):
     assert "Stopped: nothing due." in run("worker", "--once", "--database=default")
 
 
+@contextmanager
+def losing(alias, signal):
+    """Take the table away at the first announcement, and bring it back in the end."""
+    table = Execution._meta.db_table
+
+    def rename(before, after):
+        with databases[alias].cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {before} RENAME TO {after}")
+
+    def goes_away(**_arguments):
+        rename(table, "away")
+
+    signal.connect(goes_away)
+    try:
+        yield
+    finally:
+        signal.disconnect(goes_away)
+        rename("away", table)
+
+
+@on_every_database
+def test_a_database_that_goes_away_is_named(alias, sandbox, settings):
+    """Nobody is told that nothing was due; also where a rate is waited for."""
+    settings.EMBEDWORKFLOW = settings.EMBEDWORKFLOW | {
+        "RATE": 1,
+        "LEASE": 0.6,
+        "TIMEOUT": (0.1, 0.2),
+    }
+    for _ in range(5):
+        services.execute("bake", using=alias)
+    with losing(alias, signals.execution_dispatched):
+        error = refused("worker", "--once", f"--database={alias}")
+
+    assert f"Database {alias!r} failed" in str(error)
+    assert "stays due" in str(error)
+    assert Execution.objects.using(alias).queued().exists()
+
+
+@on_every_database
+def test_a_database_that_goes_away_is_named_by_sync(alias, sandbox, settings):
+    """What could not be written is said."""
+    settings.EMBEDWORKFLOW = settings.EMBEDWORKFLOW | {"LEASE": 0.6, "TIMEOUT": (0.1, 0.2)}
+    services.execute("bake", using=alias)
+    run("worker", "--once", f"--database={alias}")
+    with losing(alias, signals.execution_status_changed):
+        error = refused("sync", f"--database={alias}")
+
+    assert f"Database {alias!r} failed" in str(error)
+
+
 @on_every_database
 def test_a_signal_finishes_what_is_in_flight(alias, sandbox, handlers, caplog):
     """After SIGTERM the call in flight is answered and recorded, and the worker ends."""

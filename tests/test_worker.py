@@ -513,6 +513,30 @@ def test_an_answer_that_waits_for_its_database_holds_up_no_other(river):
         wait_until(lambda: river.row(row).status == Status.RUNNING)
 
 
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_a_rate_is_waited_for_whichever_database_goes_away(river):
+    """What is due in another one is done before the worker ends, and it says which one failed."""
+    other = next((alias for alias in connections if alias != "default"), None)
+    if other is None:
+        pytest.skip("There is no second database.")
+    river.configure(RATE=5, LEASE=0.6, TIMEOUT=(0.1, 0.2))
+    for alias in ["default", *[other] * 8]:
+        services.execute("bake", using=alias)
+    worker = Worker(aliases=["default", other], interval=0.1)
+    _rename("embedworkflow_execution", "away")
+    worker.run_until_idle()
+    _rename("away", "embedworkflow_execution")
+
+    assert ["default"] == worker.unreached
+    assert Execution.objects.get().status == Status.QUEUED
+    assert not Execution.objects.using(other).queued().exists()
+
+
+def _rename(table, name):
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {table} RENAME TO {name}")
+
+
 def test_what_is_made_due_during_a_call_is_due_after_it(river):
     """A stop that comes while the API is being asked waits for that answer, and no longer."""
     river.configure(POLL=(600, 600, 36000))

@@ -19,7 +19,7 @@ from django.utils import timezone
 from ... import outbox, worker
 from ...models import Execution
 from .. import arguments, interruption
-from .embedworkflow_worker import summary
+from .embedworkflow_worker import require_reached, summary
 
 
 class Command(BaseCommand):
@@ -91,7 +91,7 @@ class Command(BaseCommand):
             database: The databases' aliases.
 
         Raises:
-            CommandError: An argument makes no sense, or a signal came.
+            CommandError: An argument makes no sense, a database failed, or a signal came.
         """
         where = Q(pk__in=ids) if ids else Q()
         where &= Q(workflow=workflow) if workflow else Q()
@@ -130,6 +130,7 @@ class Command(BaseCommand):
         self._worker = worker.Worker(aliases=[alias])
         self._worker.run_until_idle()
         self.counts += self._worker.counts
+        require_reached(self._worker)
 
     def _outcome(self, wait: bool) -> str:
         return f": {summary(self.counts)}" if wait else ""

@@ -76,7 +76,8 @@ class Command(BaseCommand):
             database: The databases' aliases.
 
         Raises:
-            CommandError: A database cannot be worked on, or a second signal came.
+            CommandError: A database cannot be worked on, or a second signal came, or ``--once``
+                ended without a database.
         """
         aliases = arguments.databases(database)
         for alias in aliases:
@@ -98,6 +99,8 @@ class Command(BaseCommand):
         self._say(f"Stopped: {summary(counts)}.", event_name="worker_stopped", counts=dict(counts))
         if self._in_haste:
             raise CommandError("What was in flight is left to its lease, and done again by others.")
+        if once:
+            require_reached(self._worker)
 
     def _stop(self) -> None:
         self._worker.stop()
@@ -121,6 +124,19 @@ class Command(BaseCommand):
 def summary(counts: Counter[str]) -> str:
     """Return what a worker has recorded as a phrase, such as ``3 delivered, 1 retried``."""
     return ", ".join(f"{number:,} {outcome}" for outcome, number in counts.items()) or "nothing due"
+
+
+def require_reached(done: worker.Worker) -> None:
+    """Raise ``CommandError`` if a database failed a worker to the end.
+
+    Args:
+        done: One that has run until it was idle.
+    """
+    for alias in done.unreached:
+        raise CommandError(
+            f"Database {alias!r} failed, as the log says. What is due there stays due, and can be "
+            "done by the same command again."
+        )
 
 
 def _require_table(alias: str) -> None:
