@@ -18,7 +18,7 @@ class Verdict(Enum):
     OFF = "off"
     #: It does not exist, the API did not answer, or it could not be asked.
     FAILED = "failed"
-    #: Each instance decides which workflow it is.
+    #: Each instance decides which workflow it is, or whose.
     OPEN = "open"
 
 
@@ -32,18 +32,20 @@ def probe(trigger: Trigger, *, seconds: float | None = None) -> tuple[Verdict, s
     Returns:
         The verdict, and the words that go with it: the workflow's name, or what went wrong.
     """
-    if callable(trigger.workflow):
-        return Verdict.OPEN, ""
+    workflow, user_key = trigger.workflow, trigger.user_key
     try:
+        if user_key is None:
+            user_key = conf.account_value(trigger.account, "USER_KEY") or None
+        if callable(workflow) or callable(user_key):
+            return Verdict.OPEN, ""
         if seconds is None:
-            return _asked(client(trigger.account), trigger, trigger.workflow)
+            return _asked(client(trigger.account), workflow, trigger.id_type, user_key)
         with hurried(trigger.account, seconds) as impatient:
-            return _asked(impatient, trigger, trigger.workflow)
+            return _asked(impatient, workflow, trigger.id_type, user_key)
     except (APIError, ValueError, conf.ConfigurationError) as error:
         return Verdict.FAILED, str(error)
 
 
-def _asked(api: Client, trigger: Trigger, workflow: str) -> tuple[Verdict, str]:
-    user_key = trigger.user_key if isinstance(trigger.user_key, str) else None
-    found = api.retrieve_workflow(workflow, id_type=trigger.id_type, user_key=user_key)
-    return Verdict.OFF if found.on is False else Verdict.ON, str(found.name or "")
+def _asked(api: Client, workflow: str, id_type: str, user_key: str | None) -> tuple[Verdict, str]:
+    found = api.retrieve_workflow(workflow, id_type=id_type, user_key=user_key)
+    return Verdict.OFF if found.on is False else Verdict.ON, found.name

@@ -879,6 +879,22 @@ def test_check_finds_a_workflow_that_cannot_run(sandbox, declare, options, reaso
     assert "test_commands.py:" in line
 
 
+def test_check_asks_about_the_workflow_of_whoever_it_will_run_for(sandbox, declare, settings):
+    """That is the trigger's user, or else the account's; not the API's own default."""
+    sandbox.add_workflow("greet", user_key="jane")
+    sandbox.add_workflow("bake", user_key="joan", on=False)
+    settings.EMBEDWORKFLOW = {**settings.EMBEDWORKFLOW, "USER_KEY": "jane"}
+    declare("by_default", workflow="greet")
+    declare("by_name", workflow="bake", user_key="joan")
+    declare("by_cake", workflow="greet", user_key=lambda cake: cake.name)
+    stdout = io.StringIO()
+    assert str(refused("check", stdout=stdout)) == "1 of 4 failed."
+    _key, *lines = (" ".join(line.split()) for line in stdout.getvalue().splitlines())
+    assert lines[0] == f"ok default {__name__}.by_default greet Greet"
+    assert lines[1].startswith(f"FAILED default {__name__}.by_name bake the workflow is off")
+    assert lines[2] == f"skipped default {__name__}.by_cake greet depends on the instance"
+
+
 @pytest.mark.parametrize("key", ["sk_test_wrong", ""], ids=["wrong", "missing"])
 def test_check_finds_a_key_that_does_not_work(sandbox, declare, settings, key):
     """The account fails without showing its key, and its triggers are not asked about."""
