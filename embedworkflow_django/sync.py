@@ -47,7 +47,7 @@ def act(claimed: Claimed) -> tuple[Change, Exception | None]:
     client = connections.client(row.account)
     stopped: dict[str, Any] = {}
     try:
-        if row.stop_requested_at is not None:
+        if row.stop_requested_at is not None and not row.is_final:
             stopped = _stop(row)
         remote = client.retrieve_execution(row.remote_id or "")
     except APIError as error:
@@ -60,15 +60,20 @@ def _stop(row: Execution) -> dict[str, Any]:
     try:
         connections.client(row.account).stop_execution(row.remote_id or "")
     except APIError as error:
-        if error.retryable or error.ambiguous or error.account_fault:
+        words = {"last_error": _("Not stopped: %s") % error}
+        if error.ambiguous and not error.away:
+            # It may answer so for ever, and the execution goes on meanwhile.
+            return words
+        if error.retryable or error.account_fault:
             raise
-        return {"stop_requested_at": None, "last_error": _("Not stopped: %s") % error}
+        return {"stop_requested_at": None, **words}
     return {"stop_requested_at": None, "last_error": ""}
 
 
 def _learnt(row: Execution, news: dict[str, Any], stopped: dict[str, Any], now: datetime) -> Change:
     news = {"last_error": "", **stopped, **news} if row.last_error or stopped else news
-    polls = 0 if mirror.moved(news) or stopped else row.polls + 1
+    answered = "stop_requested_at" in stopped
+    polls = 0 if mirror.moved(news) or answered else row.polls + 1
     values = {
         **news,
         "polls": polls,
@@ -87,7 +92,7 @@ def _learnt(row: Execution, news: dict[str, Any], stopped: dict[str, Any], now: 
             "last_error": _("Asked until the end of POLL, and it was not final."),
         }
     detail = mirror.counters(news)
-    if stopped:
+    if answered:
         detail["stop"] = stopped["last_error"] or "stopped"
     return change(
         row, values, source=POLL, outcome="moved" if detail else "unchanged", detail=detail

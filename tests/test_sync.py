@@ -224,6 +224,40 @@ def test_a_stop_that_got_no_answer_is_tried_again(river, running):
     assert (Status.STOPPED, None) == (river.row().status, river.row().stop_requested_at)
 
 
+@pytest.mark.parametrize("status", [500, 409])
+def test_an_api_that_fails_to_stop_one_is_asked_what_becomes_of_it(river, running, status):
+    """What cannot be stopped ends all the same, and then nothing more is to be stopped."""
+    river.sandbox.faults.add(status, method="POST", path="*/stop", times=None)
+    services.stop(river.row())
+    river.work()
+    row = river.row()
+    assert (Status.RUNNING, True) == (row.status, row.stop_requested_at is not None)
+    assert row.last_error.startswith("Not stopped: ")
+    river.sandbox.advance(7200)
+    river.make_due()
+    river.work()
+
+    row = river.row()
+    assert (Status.COMPLETED, None) == (row.status, row.due_at)
+    calls = len(river.sandbox.requests)
+    services.refresh(row)
+    river.work()
+    assert ["GET"] == [call.method for call in river.sandbox.requests[calls:]]
+
+
+def test_stopping_is_tried_no_more_often_than_is_asked(river, running):
+    """The longer nothing moves, the longer is the wait between two tries."""
+    river.sandbox.faults.add(500, method="POST", path="*/stop", times=None)
+    services.stop(river.row())
+    waits = []
+    for _ in range(3):
+        river.work()
+        waits.append((river.row().due_at - river.row().synced_at).total_seconds())
+        river.make_due()
+
+    assert [1, 2, 4] == waits
+
+
 def test_a_refused_account_does_not_lose_what_runs(river, running):
     """Asking is put off while the account pauses, and nothing is counted."""
     river.sandbox.faults.add(401, method="GET")
