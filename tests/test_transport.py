@@ -585,6 +585,35 @@ def test_an_answer_that_does_not_arrive_is_lost(server, make, plan):
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("plan", [wire.Reset(), wire.Close()], ids=["reset", "closed"])
+def test_a_proxy_that_hangs_up_after_the_request_loses_the_answer(make, monkeypatch, plan):
+    """What it was sent, it may have passed on."""
+    with wire.serving(plan) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
+        error = failure(make("http://api.invalid").execute_workflow, "w")
+
+        assert type(error) is exceptions.AnswerLost
+        assert len(proxy.requests) == 1
+
+
+@pytest.mark.parametrize("plan", [wire.Reset(), wire.Close()], ids=["reset", "closed"])
+def test_a_tunnel_that_ends_after_the_request_loses_the_answer(make, monkeypatch, plan):
+    """The server at its other end has received the request."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(wire.CERTIFICATE))
+    with (
+        wire.serving(wire.executed(), plan, context=wire.tls()) as server,
+        wire.tunnelling(server.port) as proxy,
+    ):
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy}")
+        client = make(server.base_url)
+        assert client.execute_workflow("w").id == ID
+        error = failure(client.execute_workflow, "w")
+        client.close()
+
+        assert type(error) is exceptions.AnswerLost
+        assert len(server.requests) == 2
+
+
 def test_an_answer_that_comes_in_pieces_but_in_time_arrives(server, make):
     """Slowness within the limit is no fault."""
     whole = wire.executed()

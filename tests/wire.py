@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import socket
 import ssl
 import struct
@@ -193,6 +194,40 @@ def serving(*plans, context=None):
         yield wire
     finally:
         wire.close()
+
+
+@contextlib.contextmanager
+def tunnelling(target):
+    """Serve as a proxy that opens tunnels to a port; yield the proxy's own."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def accept():
+            with contextlib.suppress(OSError):
+                while True:
+                    threading.Thread(target=_tunnel, args=(listener.accept()[0], target)).start()
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+
+
+def _tunnel(near, target):
+    """Take a CONNECT, and then carry bytes until either side has had enough."""
+    with near, socket.create_connection(("127.0.0.1", target)) as far, near.makefile("rb") as head:
+        while head.readline().strip():
+            pass
+        near.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+        with contextlib.suppress(OSError):
+            while True:
+                for side in select.select([near, far], [], [])[0]:
+                    data = side.recv(65_536)
+                    if not data:
+                        return
+                    (far if side is near else near).sendall(data)
+        # Whoever was reset resets the other.
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def tls():

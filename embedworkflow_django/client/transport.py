@@ -22,7 +22,7 @@ from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
     MaxRetryError,
-    NewConnectionError,
+    ProxyError,
     ReadTimeoutError,
 )
 
@@ -40,7 +40,6 @@ _UNREADABLE = (*_FAILURES, ValueError, OverflowError)
 _SURELY_NOT_SENT = (
     requests.ConnectTimeout,
     ConnectTimeoutError,
-    requests.exceptions.ProxyError,
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidSchema,
     requests.exceptions.InvalidHeader,
@@ -267,9 +266,12 @@ def _encode_segment(segment: Identifier) -> str:
 
 def _surely_not_sent(error: Exception) -> bool:
     cause = error.args[0] if error.args else None
-    return isinstance(error, _SURELY_NOT_SENT) or (
-        isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError)
-    )
+    if isinstance(cause, MaxRetryError):
+        cause = cause.reason
+    if isinstance(cause, ProxyError):
+        # urllib3 calls it so, too, when a proxy hangs up after it was sent the request.
+        cause = cause.original_error
+    return isinstance(error, _SURELY_NOT_SENT) or isinstance(cause, ConnectTimeoutError)
 
 
 def _broken_off(error: Exception) -> Problem:
