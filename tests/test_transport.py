@@ -536,6 +536,27 @@ def test_a_proxy_that_refuses_was_not_sent(make, monkeypatch, server, scheme):
     assert "proxypass" not in str(error)
 
 
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://eve:proxypass/@127.0.0.1:1",
+        "http://eve:proxypass#@127.0.0.1:1",
+        "http://eve:proxypass@127.0.0.1:99999",
+        "http://eve:proxypass@",
+        "ftp://eve:proxypass@127.0.0.1:1",
+    ],
+)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_with_an_impossible_url_was_not_sent(make, monkeypatch, scheme, proxy):
+    """The error says where it stands, and nothing of its password."""
+    monkeypatch.setenv(f"{scheme}_proxy", proxy)
+    error = failure(make(f"{scheme}://api.invalid").execute_workflow, "w")
+
+    assert type(error) is exceptions.NotSent
+    assert "the environment's proxy" in str(error)
+    assert "proxypass" not in "".join(traceback.format_exception(error))
+
+
 def test_a_failure_of_an_unknown_kind_leaves_the_answer_lost(server, make):
     """An adapter that fails in a way of its own leaves it open whether anything was sent."""
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from requests import ConnectTimeout
 from requests.adapters import HTTPAdapter
+from requests.exceptions import InvalidProxyURL, InvalidSchema
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
@@ -166,9 +167,21 @@ class TimedAdapter(HTTPAdapter):
         return manager
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the pool of the one host, which requests would look for at each call."""
+        """Return the pool of the one host, which requests would look for at each call.
+
+        Raises:
+            InvalidProxyURL: the environment's proxy is none; requests would show its password.
+        """
         if self._pool is None:
-            self._pool = super().get_connection_with_tls_context(*args, **kwargs)
+            try:
+                self._pool = super().get_connection_with_tls_context(*args, **kwargs)
+            except InvalidSchema:
+                raise
+            except (TypeError, ValueError):
+                raise InvalidProxyURL(
+                    "the environment's proxy has no URL that can be used; "
+                    "is its password percent-encoded?"
+                ) from None
         return self._pool
 
     def cert_verify(self, *args: Any, **kwargs: Any) -> None:
