@@ -581,6 +581,9 @@ def test_a_failure_of_an_unknown_kind_leaves_the_answer_lost(server, make):
         pytest.param(wire.Close(b"HTTP/1.1 2"), id="closed within the status line"),
         pytest.param(wire.Close(b"SMTP ready\r\n\r\n"), id="no HTTP"),
         pytest.param(wire.Close(b"HTTP/1.1 201 X\r\n" + b"a: b\r\n" * 200), id="endless headers"),
+        pytest.param(
+            wire.Close(b"HTTP/1.1 201 X\r\nContent-Length: 5, 6\r\n\r\n{}"), id="two lengths"
+        ),
         pytest.param(wire.Drip(b"", wire.executed()), id="dripping head"),
         pytest.param(wire.Drip(b"HTTP/1.1 201 X\r\n", b"X-Y: z\r\n" * 40), id="dripping headers"),
         pytest.param(
