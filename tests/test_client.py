@@ -526,7 +526,13 @@ def test_a_page_of_executions_without_ids_is_an_invalid_answer(client, server):
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"starting_after": "a", "ending_before": "b"}, {"limit": 0}, {"limit": 101}],
+    [
+        {"starting_after": "a", "ending_before": "b"},
+        {"limit": 0},
+        {"limit": 101},
+        {"limit": 1.5},
+        {"limit": "25"},
+    ],
 )
 def test_page_arguments_that_make_no_sense_are_refused_at_once(client, server, arguments):
     """Both cursors, or a limit outside 1 to 100, raise where the list is asked for."""

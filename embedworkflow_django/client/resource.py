@@ -49,7 +49,7 @@ class Resource:
         """
         if starting_after is not None and ending_before is not None:
             raise ValueError("Give starting_after or ending_before, not both.")
-        if limit is not None and not 1 <= limit <= MAX_LIMIT:
+        if limit is not None and limit not in range(1, MAX_LIMIT + 1):
             raise ValueError(f"limit {limit!r} must be from 1 to {MAX_LIMIT}.")
         older = ending_before is None
         cursor = starting_after if older else ending_before
