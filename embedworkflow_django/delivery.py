@@ -18,7 +18,7 @@ from .models import Execution, ExecutionEvent, Status
 from .outbox import Claimed
 
 DELIVERY = ExecutionEvent.Source.DELIVERY
-# The API keeps an idempotency key for 24 hours (API page, section 3); an hour is left for clocks.
+# The API keeps an idempotency key for 24 hours (its documentation says); an hour is for clocks.
 KEY_LIFETIME = timedelta(hours=23)
 KEY_WITHOUT_END = "life-"
 BACKOFF = timedelta(seconds=1)

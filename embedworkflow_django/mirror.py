@@ -36,8 +36,8 @@ _TEXTS = ("hashid", "key", "name")
 _COLUMNS = frozenset(
     {*COUNTERS, *_DOCUMENTS, *_TEXTS, "id", "status", "created_at_utc", "execution_data"}
 )
-# The API's words. Only "running" is proven on the wire; the others are the names of the concept
-# page, and what an execution with failed or stopped actions could report (API page, 6.1).
+# The API's words. Only "running" is proven on the wire; the others are the names that its
+# documentation gives the states (concepts/executions), and those of an action that did not work.
 STATUSES = {
     "running": Status.RUNNING,
     "upcoming": Status.UPCOMING,

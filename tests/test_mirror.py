@@ -99,7 +99,7 @@ def test_an_answer_without_stats_leaves_them():
     ],
 )
 def test_the_apis_words_become_ours(word, status):
-    """Each word of the API page has a status, in any case."""
+    """Each word that the API is known or assumed to use has a status, in any case."""
     values = observed(status=word)
 
     assert (status, word) == (values["status"], values["remote_status"])

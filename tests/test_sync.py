@@ -270,7 +270,7 @@ def test_a_refused_account_does_not_lose_what_runs(river, running):
 
 @pytest.mark.parametrize("word", ["failed", "stopped", "deleted", "completed"])
 def test_every_end_is_an_end(river, running, heard, word):
-    """Each final word of the API page ends the execution, and is announced."""
+    """Each final word of the API ends the execution, and is announced."""
     heard.connect("execution_finished")
     river.sandbox.set_status(river.row().remote_id, word)
     river.work()

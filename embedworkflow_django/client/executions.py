@@ -122,7 +122,8 @@ class Executions(Resource):
         Args:
             stop_event: The event, as it is registered on the account.
             user_key: Only the executions of this end user.
-            filters: Only the executions whose data holds these pairs.
+            filters: Only the executions whose data holds these pairs; that it must hold all of
+                them is unconfirmed.
             idempotency_key: Under one key, it happens once within 24 hours.
 
         Returns:

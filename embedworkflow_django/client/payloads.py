@@ -213,7 +213,7 @@ class User(Payload):
 
 @dataclass(frozen=True, kw_only=True)
 class UserToken(Payload):
-    """What lets a browser act as one end user for 48 hours (reference/user_token)."""
+    """What lets a browser act as one end user; the example's ends after 48 hours (user_token)."""
 
     _needs = "user_token"
 

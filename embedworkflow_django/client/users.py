@@ -145,8 +145,9 @@ class Users(Resource):
         """Return what the account used in a while (reference/account/usage).
 
         Args:
-            start_time: Its beginning; the API's default is 30 days before its end.
-            end_time: Its end; the API's default is the end of today.
+            start_time: Its beginning. Without both, the documented example is about 30 days, from
+                the start of a day to the end of one; which days they are is not documented.
+            end_time: Its end.
             user_key: Only what this end user used.
 
         Raises:
