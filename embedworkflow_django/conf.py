@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SETTING = "EMBEDWORKFLOW"
 DEFAULT_ACCOUNT = "default"
+#: What the column takes that keeps an account's alias.
+LONGEST_ALIAS = 100
 _T = TypeVar("_T")
 
 DEFAULTS: dict[str, Any] = {
@@ -85,8 +87,10 @@ def is_test_run() -> bool:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the word of ``known`` that ``word`` may have been meant for, if any is near."""
-    return next(iter(difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)), None)
+    """Return the word of ``known`` that ``word`` may have been meant for, in whatever case."""
+    folded = {each.casefold(): each for each in sorted(known)}
+    near = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)
+    return folded[near[0]] if near else None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -211,6 +215,12 @@ class Settings:
             for alias, own in others.items()
         ):
             raise ConfigurationError(f'{SETTING}["ACCOUNTS"] should be a dict of dicts.')
+        for alias in others:
+            if not (0 < len(alias) <= LONGEST_ALIAS and alias.isprintable()):
+                raise ConfigurationError(
+                    f'{SETTING}["ACCOUNTS"]: an alias should be 1 to {LONGEST_ALIAS} printable '
+                    f"characters, not {values.without_keys(repr(alias))}."
+                )
         return [DEFAULT_ACCOUNT, *(alias for alias in others if alias != DEFAULT_ACCOUNT)]
 
 

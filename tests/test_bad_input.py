@@ -60,8 +60,9 @@ def work():
         ({"SECRET_KEY": KEY, "MAX_DATA_SIZE": "1 MB"}, r'"MAX_DATA_SIZE"\] should be a whole'),
         ({"SECRET_KEY": KEY, "USER_KEY": "shop.nowhere.user"}, r'"USER_KEY"\] cannot be imported'),
         ({"SECRET_KEY": KEY, "ACCOUNTS": []}, r'"ACCOUNTS"\] should be a dict of dicts'),
+        ({"SECRET_KEY": KEY, "ACCOUNTS": {"a" * 101: {}}}, "an alias should be 1 to 100 printable"),
     ],
-    ids=["none", "empty", "empty key", "no key", "text", "size", "user", "accounts"],
+    ids=["none", "empty", "empty key", "no key", "text", "size", "user", "accounts", "alias"],
 )
 def test_settings_that_make_no_sense_store_nothing(alias, settings, given, message):
     """``execute`` says which setting it is; the caller's transaction goes on without a row."""

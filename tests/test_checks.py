@@ -120,11 +120,17 @@ def test_the_setting_is_a_dict(settings, value):
     assert ids(deploy=True) == ["E001"]
 
 
-@pytest.mark.parametrize("value", [["eu"], {"eu": SECRET}, {1: {}}], ids=["list", "text", "number"])
+@pytest.mark.parametrize(
+    "value",
+    [["eu"], {"eu": SECRET}, {1: {}}, {"a" * 101: {}}],
+    ids=["list", "text", "number", "long"],
+)
 def test_accounts_is_a_dict_of_dicts(configure, value):
     """``ACCOUNTS`` that is no dict of dicts is an error, and no other check stumbles over it."""
     configure(ACCOUNTS=value)
     assert "E001" in ids(deploy=True)
+    (message,) = (each for each in check() if each.id == "embedworkflow.E001")
+    assert message.hint == 'Write "ACCOUNTS": {"eu": {"SECRET_KEY": …}} in it.'
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from embedworkflow_django import conf, exceptions
+from embedworkflow_django.models import Execution
 
 
 def configured(**values):
@@ -329,6 +330,27 @@ def test_broken_accounts_are_named_by_whoever_reads_them(accounts):
         assert conf.place("TIMEOUT", "eu") == 'EMBEDWORKFLOW["TIMEOUT"]'
 
 
+@pytest.mark.parametrize(
+    "alias", ["", "a" * 101, "eu\n", "eu\0", "\ud800", "sk_test_1\n"], ids=ascii
+)
+def test_an_alias_can_be_stored(alias):
+    """An alias that no database would take, or nobody could read, is named, but for a key."""
+    with (
+        configured(ACCOUNTS={"us": {}, alias: {}}),
+        pytest.raises(conf.ConfigurationError) as caught,
+    ):
+        conf.settings.accounts  # noqa: B018
+    assert str(caught.value).startswith('EMBEDWORKFLOW["ACCOUNTS"]: an alias should be 1 to 100 ')
+    assert "sk_test_1" not in str(caught.value)
+
+
+def test_the_longest_alias_is_what_the_column_takes():
+    """What the settings admit can be stored."""
+    assert Execution._meta.get_field("account").max_length == conf.LONGEST_ALIAS
+    with configured(ACCOUNTS={"é" * conf.LONGEST_ALIAS: {}}):
+        assert conf.account("é" * conf.LONGEST_ALIAS)
+
+
 def test_no_error_shows_a_key():
     """A key in a wrong place is cut to its prefix."""
     with (
@@ -347,6 +369,8 @@ def test_a_configuration_error_is_no_error_to_retry():
 def test_the_nearest_name_is_meant():
     """A near miss names one word; anything else lists all, sorted."""
     assert conf.did_you_mean("wroker", ["thread", "worker"]) == "Did you mean 'worker'?"
+    assert conf.did_you_mean("secret_key", conf.DEFAULTS) == "Did you mean 'SECRET_KEY'?"
+    assert conf.did_you_mean("EU", ["default", "eu"]) == "Did you mean 'eu'?"
     assert conf.did_you_mean("xyz", ["thread", "immediate"]) == "Known: immediate, thread."
 
 

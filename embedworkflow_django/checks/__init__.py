@@ -6,7 +6,7 @@ the settings and the registry of triggers: no database, no network. None shows a
 ====  ===========================================================================================
 id    what it says
 ====  ===========================================================================================
-E001  ``EMBEDWORKFLOW`` is no dict, or ``ACCOUNTS`` no dict of dicts
+E001  ``EMBEDWORKFLOW`` is no dict, or ``ACCOUNTS`` no dict of dicts under fit aliases
 E002  a setting is of the wrong type, or makes no sense
 E003  a publishable key stands in the secret key's place
 E004  a key has white space or characters beyond ASCII in it

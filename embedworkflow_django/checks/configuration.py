@@ -37,11 +37,13 @@ def _written(name: str) -> Iterator[tuple[str, str]]:
 
 @messages.check()
 def check_structure() -> Iterator[CheckMessage]:
-    """E001: the settings are a dict, and ``ACCOUNTS`` is a dict of dicts."""
-    if fault := messages.fault(lambda: conf.settings.accounts):
+    """E001: the settings are a dict, and ``ACCOUNTS`` is a dict of dicts, under fit aliases."""
+    if fault := messages.fault(lambda: conf.settings.given):
         yield messages.error(
             1, fault, f'Write {conf.SETTING} = {{"SECRET_KEY": …}} in the settings.'
         )
+    elif fault := messages.fault(lambda: conf.settings.accounts):
+        yield messages.error(1, fault, 'Write "ACCOUNTS": {"eu": {"SECRET_KEY": …}} in it.')
 
 
 @messages.check()
