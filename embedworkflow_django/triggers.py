@@ -15,6 +15,7 @@ from django.db import Error, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import TransactionManagementError
 from django.dispatch import Signal
+from django.utils.inspect import func_accepts_kwargs
 
 from . import conf, intake, services, signals
 from .exceptions import InvalidExecution
@@ -117,6 +118,7 @@ class Trigger:
         )
         broken = isinstance(error, Error) and any(c.needs_rollback for c in _in_transaction())
         if broken or conf.settings.trigger_errors == "raise":
+            error.add_note(f"The trigger {self.name} ({self.defined_at}) failed.")
             raise error
 
 
@@ -154,7 +156,7 @@ def trigger(
         using: The database's alias; the signal's own by default.
 
     Raises:
-        TypeError: What is decorated is no plain function, or the signal is none.
+        TypeError: What is decorated is no plain function with ``**kwargs``, or the signal is none.
     """
     heard = tuple(signal) if isinstance(signal, (list, tuple)) else (signal,)
     if not heard or not all(isinstance(each, Signal) for each in heard):
@@ -168,6 +170,11 @@ def trigger(
             raise TypeError(
                 f"{function.__qualname__} is a coroutine function. A trigger runs inside the "
                 "transaction of the signal's sender, so make it a plain function."
+            )
+        if not func_accepts_kwargs(function):
+            raise TypeError(
+                f"{function.__qualname__} does not take the signal's arguments, of which there may "
+                "be more one day: end its own with **kwargs."
             )
         made = Trigger(
             name=f"{function.__module__}.{function.__qualname__}",

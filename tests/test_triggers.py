@@ -623,6 +623,16 @@ def test_trigger_errors_reach_the_caller_on_demand(settings, value, debug, raise
 
 
 @pytest.mark.django_db
+def test_an_error_that_reaches_the_caller_names_the_trigger(settings):
+    """The traceback of what was refused has no line of the function, so a note tells of it."""
+    settings.EMBEDWORKFLOW = {**settings.EMBEDWORKFLOW, "TRIGGER_ERRORS": "raise"}
+    made = on_saved_cakes(lambda cake, **kwargs: ["no dict"])
+    with pytest.raises(InvalidExecution, match="should be a dict, not list") as caught:
+        Cake.objects.create()
+    assert caught.value.__notes__ == [f"The trigger {made.name} ({made.defined_at}) failed."]
+
+
+@pytest.mark.django_db
 def test_without_settings_a_trigger_fails_and_the_save_goes_on(settings, failures):
     """A project that has just installed the app can save its models, and learns what is missing."""
     del settings.EMBEDWORKFLOW
@@ -986,6 +996,16 @@ def test_what_has_no_name_of_its_own_is_refused(function):
     """``once`` and the history know a trigger by its function's name."""
     with pytest.raises(TypeError, match=r"trigger\(\) decorates a plain function, not"):
         trigger(post_save, sender=Cake, workflow="bake")(function)
+
+
+def test_a_function_without_keyword_arguments_is_refused():
+    """It would fail at each save; so it is told where it is written, as Django does in DEBUG."""
+
+    def forgetful(cake, created):
+        return {}
+
+    with pytest.raises(TypeError, match=r"forgetful does not take .* its own with \*\*kwargs\."):
+        trigger(post_save, sender=Cake, workflow="bake")(forgetful)
 
 
 @pytest.mark.parametrize("signal", [None, "post_save", [], (), [post_save, None], Cake], ids=repr)
