@@ -7,6 +7,7 @@ the jobs that they are given.
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from datetime import datetime
 from typing import Any
 
@@ -90,7 +91,9 @@ def source_id(source: models.Model) -> str:
     if isinstance(pk, models.CompositePrimaryKey):
         parts = zip(source._meta.pk_fields, source.pk, strict=True)
         return json.dumps([str(field.to_python(part)) for field, part in parts])
-    return str(pk.to_python(source.pk))
+    key = pk.to_python(source.pk)
+    # Bytes in the text that a BinaryField reads again.
+    return b64encode(key).decode() if isinstance(key, (bytes, memoryview)) else str(key)
 
 
 def _counter(verbose_name: Any) -> models.PositiveIntegerField[int, int]:
@@ -292,6 +295,8 @@ class Execution(models.Model):
         try:
             if isinstance(model._meta.pk, models.CompositePrimaryKey):
                 key = json.loads(key)
+            else:
+                key = model._meta.pk.to_python(key)
             return rows.filter(pk=key).first()
         except (ValueError, ValidationError):
             return None  # The model has had another kind of key since.

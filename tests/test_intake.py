@@ -15,7 +15,7 @@ from embedworkflow_django import intake, services
 from embedworkflow_django.conf import ConfigurationError
 from embedworkflow_django.exceptions import InvalidExecution
 from embedworkflow_django.models import Execution
-from tests.bakery.models import Batch, Cake, CheapCake, Recipe, Tagged, Touchy, WeddingCake
+from tests.bakery.models import Batch, Cake, CheapCake, Recipe, Seal, Tagged, Touchy, WeddingCake
 
 from .databases import EVERY_DATABASE
 from .routers import OTHER, two_databases
@@ -316,6 +316,27 @@ def test_a_lazy_object_is_a_source():
     execution = services.execute("welcome", source=SimpleLazyObject(lambda: user))
     assert execution.source_type == "auth.user"
     assert execution.source == user
+
+
+@pytest.mark.parametrize("alias", [each for each in EVERY_DATABASE if each.id != "mariadb"])
+def test_a_source_whose_key_is_bytes_is_found_again(alias):
+    """A key that databases read as bytes of one kind or another is kept as one text."""
+    field = Seal._meta.pk
+    with transaction.atomic(using=alias):
+        with connections[alias].cursor() as cursor:
+            kind = field.db_type(connections[alias])
+            cursor.execute(
+                f"CREATE TABLE {Seal._meta.db_table} ({field.column} {kind} PRIMARY KEY)"
+            )
+        seal = Seal(mark=b"\x00\xffseal")
+        seal.save(using=alias)
+        execution = services.execute("bake", source=seal)
+        read = Seal.objects.using(alias).get()
+        assert list(Execution.objects.using(alias).for_source(read)) == [execution]
+        assert bytes(execution.source.mark) == seal.mark
+        execution.source_id = "no base64"
+        assert execution.source is None
+        transaction.set_rollback(True, using=alias)
 
 
 @pytest.mark.django_db
