@@ -105,6 +105,18 @@ def mounted(prefix: str, adapter: BaseAdapter) -> Iterator[None]:
         drop()
 
 
+def is_mounted(alias: str) -> bool:
+    """Return whether what an account is sent goes through an adapter of ``mounted``.
+
+    Args:
+        alias: The account's name in the settings.
+
+    Raises:
+        ConfigurationError: The account is unknown, or its settings make no sense.
+    """
+    return conf.account(alias).base_url.startswith(tuple(_adapters))
+
+
 def _setting_changed(*, setting: str, **kwargs: Any) -> None:
     if setting == conf.SETTING:
         drop()

@@ -31,7 +31,7 @@ from django.utils import timezone
 
 from . import conf, connections
 from . import sandbox as sandboxes
-from .models import Execution, ExecutionQuerySet, Status
+from .models import FINAL, Execution, ExecutionQuerySet, Status
 from .worker import Worker
 
 __all__ = ["captured", "deliver", "finish", "sandbox", "sync"]
@@ -199,6 +199,9 @@ def deliver(using: str | None = None) -> int:
 
     Returns:
         How many executions were worked on.
+
+    Raises:
+        RuntimeError: There is no sandbox: the API itself would be called.
     """
     return _take_turns(Q(status=Status.QUEUED), _alias(using))
 
@@ -219,6 +222,9 @@ def sync(using: str | None = None) -> int:
 
     Returns:
         How many executions were worked on.
+
+    Raises:
+        RuntimeError: There is no sandbox: the API itself would be called.
     """
     return _take_turns(~Q(status=Status.QUEUED), _alias(using))
 
@@ -240,6 +246,7 @@ def finish(sandbox: sandboxes.Sandbox, using: str | None = None) -> None:
 
     Raises:
         AssertionError: Some executions do not end; the message names one and its last error.
+        RuntimeError: There is no sandbox: the API itself would be called.
     """
     alias = _alias(using)
     for _ in range(ROUNDS):
@@ -253,6 +260,15 @@ def finish(sandbox: sandboxes.Sandbox, using: str | None = None) -> None:
         f"{len(left)} executions have not ended after {ROUNDS} rounds; the first is {left[0]}, "
         f"which is {left[0].status}. {left[0].last_error or 'Its workflow waits for something.'}"
     )
+
+
+def _require_sandbox(alias: str) -> None:
+    if not connections.is_mounted(alias):
+        raise RuntimeError(
+            f"This test would call {conf.account(alias).base_url} itself: there is no "
+            "testing.sandbox() around it, or settings that were changed inside took its place. "
+            "Give those to it: testing.sandbox(settings={…})."
+        )
 
 
 def _alias(using: str | None) -> str:
@@ -272,6 +288,10 @@ def _waiting(using: str) -> ExecutionQuerySet:
 def _take_turns(which: Q, using: str) -> int:
     rows = _waiting(using).filter(which).order_by("pk")
     ids: Collection[Any] = list(rows.values_list("pk", flat=True))
+    # What has ended is only announced.
+    called = rows.exclude(status__in=sorted(FINAL)).values_list("account", flat=True)
+    for alias in {*called}.intersection(conf.settings.accounts):
+        _require_sandbox(alias)
     rows.update(due_at=timezone.now())
     worker = Worker(aliases=[using])
     # One at a time, so that receivers see them in order.

@@ -304,6 +304,32 @@ def test_deliver_waits_for_no_back_off(db, sandbox):
     assert 0 == testing.deliver()
 
 
+@pytest.mark.parametrize("turn", [testing.deliver, testing.sync])
+def test_no_test_calls_the_api_itself(db, turn):
+    """A test that forgets its sandbox, or loses it, hears of that before a byte is sent."""
+    mine = override_settings(EMBEDWORKFLOW={"SECRET_KEY": "sk_test_1", "DISPATCHER": "worker"})
+    with mine:
+        execution = services.execute("hello")
+        if turn is testing.sync:
+            Execution.objects.update(status="running", remote_id="1")
+        lost = (
+            r"would call https://embedworkflow\.com/api/v1 itself: .* testing\.sandbox\(settings="
+        )
+        with pytest.raises(RuntimeError, match=lost):
+            turn()
+    with testing.sandbox(), mine, pytest.raises(RuntimeError, match=lost):
+        turn()
+    execution.refresh_from_db()
+    assert (execution.attempts, execution.sent_at, execution.last_error) == (0, None, "")
+
+
+def test_what_has_ended_is_announced_without_a_sandbox(db, heard):
+    """Where nothing is to be asked of the API, none is needed."""
+    services.cancel(services.execute("hello"))
+    assert 1 == testing.sync()
+    assert ("execution_finished", "canceled") in heard
+
+
 def test_deliver_keeps_the_order(db, sandbox):
     """What was queued first is sent first."""
     for number in range(5):
