@@ -169,8 +169,9 @@ class _Section:
         from django.conf import settings
         from django.core.checks import run_checks
 
-        names = {name: getattr(settings, name) for name in dir(settings) if name.isupper()}
-        before = dict(names)
+        before = {name: getattr(settings, name) for name in dir(settings) if name.isupper()}
+        # Lists of its own: a snippet may add to one in place.
+        names = {k: [*v] if isinstance(v, list) else v for k, v in before.items()}
         exec(code, names)
         changed = {k: v for k, v in names.items() if k.isupper() and v != before.get(k)}
         if "LOGGING" in changed:

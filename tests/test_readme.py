@@ -31,10 +31,9 @@ DOCUMENTS = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 DEMO = 'pip install -e ".[example]" && python example_project/manage.py demo'
 TESTS = 'pip install -e ".[test]" && pytest'
 LANGUAGES = {"bash", "console", "dotenv", "ini", "python", "text"}
-# The tutorial's reader has a second database in one recipe, and REST framework in another.
+# The tutorial's reader has a second database in one recipe.
 MORE_SETTINGS = """
 ALLOWED_HOSTS = ["testserver"]
-INSTALLED_APPS += ["rest_framework"]
 DATABASES["archive"] = {**DATABASES["default"], "NAME": BASE_DIR / "archive.sqlite3"}
 """
 
