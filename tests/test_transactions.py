@@ -308,7 +308,7 @@ def test_proxy_models_have_signals_of_their_own(alias):
 
 @every_database
 def test_inherited_models_are_their_own_source(alias):
-    """Saving a child is the child's signal only, and the child is what is found again."""
+    """Saving a child is the child's signal only, deleting one the parent's too; each is found."""
     trigger(post_save, sender=Cake, workflow="cake")(named)
     WeddingCake.objects.using(alias).create(name="child")
     assert stored(alias) == []
@@ -317,6 +317,10 @@ def test_inherited_models_are_their_own_source(alias):
     execution = Execution.objects.using(alias).get()
     assert execution.source == child
     assert not Execution.objects.using(alias).for_source(child.cake_ptr).exists()
+    trigger(post_delete, sender=[Cake, WeddingCake], workflow="gone")(lambda cake, **kwargs: {})
+    child.delete()
+    gone = Execution.objects.using(alias).filter(workflow="gone")
+    assert sorted(row.source_type for row in gone) == ["bakery.cake", "bakery.weddingcake"]
 
 
 def test_custom_user_models_are_senders_and_sources(tmp_path, python):
