@@ -5,9 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any, NoReturn
 
-from requests import PreparedRequest
-from requests.auth import AuthBase
-
 _VISIBLE_ASCII = re.compile(r"[!-~]+")
 
 
@@ -51,22 +48,6 @@ class SecretKey:
     def header(self) -> str:
         """Return the value of the ``Authorization`` header, whose repr is not its value."""
         return _HiddenText(f"Bearer {self._text}")
-
-
-class BearerAuth(AuthBase):
-    """Signs a request with the secret key.
-
-    It signs through requests' ``auth`` hook, for what ``.netrc`` says of the host would replace a
-    plain header.
-    """
-
-    def __init__(self, key: SecretKey) -> None:
-        self._header = key.header()
-
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """Add the header to the request."""
-        request.headers["Authorization"] = self._header
-        return request
 
 
 class _HiddenText(str):

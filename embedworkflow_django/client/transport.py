@@ -30,7 +30,7 @@ from embedworkflow_django import __version__, exceptions
 
 from .answers import Answer, Problem
 from .connection import TimedAdapter
-from .credentials import BearerAuth, SecretKey
+from .credentials import SecretKey
 
 USER_AGENT = f"embedworkflow-django/{__version__} {default_user_agent()}"
 _CHUNK = 65_536
@@ -84,13 +84,18 @@ class Transport:
         """Take checked arguments; see ``Client``."""
         self._base_url = base_url
         self._secret = secret
-        self._auth = BearerAuth(secret)
         self._timeout = timeout
         self._idempotency_header = idempotency_header
         self._max_answer_size = max_answer_size
         self._adapters = adapters
         self._headers = default_headers()
-        self._headers.update({"Accept": "application/json", "User-Agent": USER_AGENT})
+        self._headers.update(
+            {
+                "Accept": "application/json",
+                "Authorization": secret.header(),
+                "User-Agent": USER_AGENT,
+            }
+        )
         self._local = threading.local()
 
     def call(
@@ -152,7 +157,7 @@ class Transport:
         if idempotency_key is not None:
             check_idempotency_key(idempotency_key)
             request.headers[self._idempotency_header] = idempotency_key
-        return self._auth(request)
+        return request
 
     def _exchange(self, request: requests.PreparedRequest, method: str, path: str) -> Answer:
         ends = time.monotonic() + sum(self._timeout)
