@@ -266,7 +266,10 @@ class Execution(models.Model):
 
     @property
     def progress(self) -> float:
-        """The part of its actions that is done, from 0.0 to 1.0."""
+        """The part of its actions that has completed, from 0.0 to 1.0.
+
+        The API makes the actions as the execution reaches them, so it may fall again.
+        """
         if not self.actions_count:
             return 1.0 if self.succeeded else 0.0
         return min(1.0, self.completed_actions_count / self.actions_count)
