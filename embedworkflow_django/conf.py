@@ -74,7 +74,8 @@ class Account:
 
     alias: str
     secret_key: str = field(repr=False)
-    publishable_key: str
+    # The two are easily mistaken for each other.
+    publishable_key: str = field(repr=False)
     base_url: str
     timeout: tuple[float, float]
     idempotency_header: str
@@ -122,7 +123,9 @@ class Settings:
         """What the project has written, unchecked but for its being a dict."""
         given = getattr(django_settings, SETTING, {})
         if not isinstance(given, (dict, Mapping)):
-            raise ConfigurationError(f"{SETTING} should be a dict, not {type(given).__name__}.")
+            kind = type(given).__name__
+            del given
+            raise ConfigurationError(f"{SETTING} should be a dict, not {kind}.")
         return given
 
     def _read(self, name: str, reader: Callable[[object], _T]) -> _T:
@@ -214,6 +217,7 @@ class Settings:
             isinstance(alias, str) and isinstance(own, (dict, Mapping))
             for alias, own in others.items()
         ):
+            del others
             raise ConfigurationError(f'{SETTING}["ACCOUNTS"] should be a dict of dicts.')
         for alias in others:
             if not (0 < len(alias) <= LONGEST_ALIAS and alias.isprintable()):
@@ -225,6 +229,10 @@ class Settings:
 
 
 settings = Settings()
+
+
+# What raises below keeps no dict of the settings in its frame: an error's page and collectors of
+# errors show the frames' locals, and would show the keys with them.
 
 
 def _own(alias: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -247,16 +255,16 @@ def account_value(alias: str, name: str) -> Any:
     Raises:
         ConfigurationError: The value makes no sense.
     """
-    given = settings.given
-    return _account_value(alias, name, _own(alias, given), given)
-
-
-def _account_value(alias: str, name: str, own: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
-    value = own[name] if name in own else given.get(name, DEFAULTS[name])
     try:
-        return ACCOUNT_SETTINGS[name](value)
+        return ACCOUNT_SETTINGS[name](_written(alias, name))
     except values.UnfitError as unfit:
         raise ConfigurationError(f"{place(name, alias)} {unfit}") from None
+
+
+def _written(alias: str, name: str) -> Any:
+    given = settings.given
+    own = _own(alias, given)
+    return own[name] if name in own else given.get(name, DEFAULTS[name])
 
 
 def account(alias: str = DEFAULT_ACCOUNT) -> Account:
@@ -272,13 +280,8 @@ def account(alias: str = DEFAULT_ACCOUNT) -> Account:
         raise ConfigurationError(
             f"There is no account {alias!r} in {SETTING}. {did_you_mean(alias, settings.accounts)}"
         )
-    given = settings.given
-    own = _own(alias, given)
     names = (name for name in ACCOUNT_SETTINGS if name not in _NOT_THE_CLIENTS)
-    return Account(
-        alias=alias,
-        **{name.lower(): _account_value(alias, name, own, given) for name in names},
-    )
+    return Account(alias=alias, **{name.lower(): account_value(alias, name) for name in names})
 
 
 def missing_key(alias: str) -> ConfigurationError:
@@ -296,10 +299,10 @@ def require_key(alias: str) -> None:
     Raises:
         ConfigurationError: The account is not configured.
     """
-    given = settings.given
-    if (alias != DEFAULT_ACCOUNT or "ACCOUNTS" in given) and alias not in settings.accounts:
+    has_others = alias != DEFAULT_ACCOUNT or "ACCOUNTS" in settings.given
+    if has_others and alias not in settings.accounts:
         account(alias)
-    if not _account_value(alias, "SECRET_KEY", _own(alias, given), given):
+    if not account_value(alias, "SECRET_KEY"):
         raise missing_key(alias)
 
 
@@ -332,4 +335,9 @@ def from_env(prefix: str = "EMBEDWORKFLOW_", env_file: str | Path | None = None)
     """
     from . import env  # noqa: PLC0415 - most projects read no environment
 
-    return env.read(prefix, env_file)
+    try:
+        return env.read(prefix, env_file)
+    except ConfigurationError as error:
+        refused = ConfigurationError(*error.args)
+    # Raised here and not above, for the frames that failed hold the keys that were read before.
+    raise refused from None

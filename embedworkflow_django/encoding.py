@@ -1,4 +1,4 @@
-"""Encoding: a caller's execution data becomes plain JSON, or an error that says where it cannot."""
+"""Plain JSON: what a caller's execution data becomes, or an error that says where it cannot."""
 
 from __future__ import annotations
 

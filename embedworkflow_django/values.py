@@ -73,8 +73,10 @@ def text(value: object) -> str:
     """Return a string."""
     if isinstance(value, str):
         return value
-    # The value may be a key in a wrong type, so it is not shown.
-    raise UnfitError(f"should be a string, not {type(value).__name__}.")
+    # The value may be a key in a wrong type, so neither the sentence nor this frame shows it.
+    kind = type(value).__name__
+    del value
+    raise UnfitError(f"should be a string, not {kind}.")
 
 
 def texts(value: object) -> tuple[str, ...]:

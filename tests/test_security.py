@@ -11,6 +11,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from django.utils import timezone
 from django.views.debug import ExceptionReporter
 
 import embedworkflow_django
-from embedworkflow_django import connections, exceptions, services
+from embedworkflow_django import conf, connections, exceptions, services
 from embedworkflow_django.models import Execution, ExecutionEvent, Tally, WorkerProcess
 from embedworkflow_django.sandbox import Sandbox, outgoing
 from embedworkflow_django.worker import Worker
@@ -129,6 +130,44 @@ def _execute():
     remote = connections.client().execute_workflow("bake")
     # An answer that the client takes and delivery refuses.
     raise exceptions.InvalidAnswer(repr(remote.id))
+
+
+MISTAKES = {
+    "an unknown account": {"SECRET_KEY": KEY},
+    "a setting that cannot be read": {"SECRET_KEY": KEY, "USER_KEY": 5},
+    "one of another account": {"SECRET_KEY": KEY, "ACCOUNTS": {"eu": {"TIMEOUT": 0}}},
+    "an account without a key": {"ACCOUNTS": {"eu": {"SECRET_KEY": KEY}, "us": {}}},
+    "accounts that are none": {"ACCOUNTS": {"eu": {"SECRET_KEY": KEY}, "us": None}},
+    "a key in a wrong type": {"SECRET_KEY": KEY.encode()},
+    "a key with a line's end": {"SECRET_KEY": f"{KEY}\n"},
+    "keys that were swapped": {"SECRET_KEY": "pk_test_1", "PUBLISHABLE_KEY": KEY},
+    "data beyond the limit": {"SECRET_KEY": KEY, "MAX_DATA_SIZE": 1},
+}
+
+
+@pytest.mark.parametrize("written", MISTAKES.values(), ids=MISTAKES)
+def test_after_no_mistake_in_the_settings_the_key_shows(written, settings, caplog):
+    """Neither in the error, nor in its page with DEBUG, nor in the locals of our frames."""
+    settings.EMBEDWORKFLOW = written
+    execute = partial(services.execute, "bake", {"n": 1})
+    attempts = [partial(execute, account=alias) for alias in ("default", "eu", "us")]
+    attempts += [partial(connections.client, alias) for alias in ("default", "eu", "us")]
+    errors = list(filter(None, map(_error_of, attempts)))
+
+    assert errors
+    for error in errors:
+        about = type(error), error, error.__traceback__
+        reporter = ExceptionReporter(RequestFactory().get("/"), *about)
+        shown = [str(error), locals_of(error), reporter.get_traceback_html(), caplog.text]
+        assert [] == [text for text in shown if KEY in text]
+
+
+def _error_of(attempt):
+    try:
+        attempt()
+    except (conf.ConfigurationError, exceptions.EmbedWorkflowError) as error:
+        return error
+    return None
 
 
 HOSTILE = {
