@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -65,6 +66,28 @@ def dumps(data: Any) -> str:
             % {"size": len(text), "limit": limit}
         )
     return text
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Return whether two values are the same JSON, also where one comes back from a database.
+
+    PostgreSQL gives a number such as 1e23 back as an integer, with all its digits.
+
+    Args:
+        one: A plain JSON value.
+        other: Another one.
+    """
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(is_same(one[k], other[k]) for k in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(is_same, one, other))
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    return bool(_exact(one) == _exact(other))
+
+
+def _exact(value: Any) -> Any:
+    return Decimal(repr(value)) if isinstance(value, float) else value
 
 
 def _is_plain(value: Any, depth: int = 0) -> bool:

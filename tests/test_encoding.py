@@ -200,3 +200,41 @@ def test_five_megabytes_are_refused_by_default():
     """Without a setting the cap is one megabyte."""
     with pytest.raises(InvalidExecution, match="at most 1048576 are allowed"):
         encoding.encode({"text": "x" * 5_000_000})
+
+
+@pytest.mark.parametrize(
+    ("sent", "returned"),
+    [
+        (1e23, 10**23),
+        ([{"a": -1e23}], [{"a": -(10**23)}]),
+        (1.0, 1),
+        ({"a": 1, "b": [None]}, {"b": [None], "a": 1}),
+        (10**400, 10**400),
+    ],
+)
+def test_what_comes_back_from_a_database_is_the_same(sent, returned):
+    """A number is compared by its digits, an object without the order of its keys."""
+    assert encoding.is_same(sent, returned)
+    assert encoding.is_same(returned, sent)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (1e23, 10**23 + 1),
+        (2**53, 2**53 + 1),
+        (2.0**53, 2**53 + 1),
+        (True, 1),
+        (0, False),
+        (1, "1"),
+        (None, 0),
+        ([1, 2], [2, 1]),
+        ([1], [1, 1]),
+        ({"a": 1}, {"a": 1, "b": None}),
+        ({"a": 1}, [1]),
+    ],
+)
+def test_what_reads_alike_is_not_the_same(one, other):
+    """Another number, type, order or length is something else."""
+    assert not encoding.is_same(one, other)
+    assert not encoding.is_same(other, one)

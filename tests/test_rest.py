@@ -463,6 +463,23 @@ def test_an_idempotency_key_makes_it_safe_to_repeat(api):
 
 
 @pytest.mark.parametrize(
+    "number", ["1e23", "-1e23", "1.7976931348623157e308", "1e-7", "5e-324", "1e15", "-0.0", "1.0"]
+)
+def test_a_number_that_a_database_writes_otherwise_is_the_same(api, number):
+    """PostgreSQL gives some floats back as integers; the second request is no other for that."""
+    headers = {"Idempotency-Key": "order-17"}
+    body = f'{{"workflow": "w", "execution_data": {{"a": [{{"b": {number}}}, true]}}}}'
+
+    answers = [
+        api.post(LIST, each, content_type="application/json", headers=headers)
+        for each in (body, body, body.replace("true", "1"), body.replace(number, "1e22"))
+    ]
+
+    assert [201, 200, 422, 422] == [answer.status_code for answer in answers]
+    assert answers[0].json()["id"] == answers[1].json()["id"]
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         {"workflow": "other"},

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
-from .. import conf, intake, redaction, services
+from .. import conf, encoding, intake, redaction, services
 from ..exceptions import InvalidExecution, InvalidTransition
 from ..models import Execution
 from . import serializers
@@ -24,6 +24,10 @@ from .permissions import ExecutionPermission
 IDEMPOTENCY_KEY = "Idempotency-Key"
 # What a request that is repeated asks for as it did the first time.
 _ASKED = ("workflow", "id_type", "user_key", "source_type", "source_id", "execution_data")
+
+
+def _asks_for_the_same(one: Execution, other: Execution) -> bool:
+    return all(encoding.is_same(getattr(one, name), getattr(other, name)) for name in _ASKED)
 
 
 class Conflict(exceptions.APIException):
@@ -123,7 +127,7 @@ class ExecutionViewSet(
         if execution.pk == new.pk:
             return self._answer(execution, status.HTTP_201_CREATED)
         visible = self.get_queryset().using(alias).filter(pk=execution.pk).exists()
-        if any(getattr(execution, name) != getattr(new, name) for name in _ASKED) or not visible:
+        if not visible or not _asks_for_the_same(execution, new):
             raise Unprocessable
         self.check_object_permissions(request, execution)
         return self._answer(execution)
