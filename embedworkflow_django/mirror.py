@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from . import signals
 from .client import RemoteExecution
-from .encoding import DEEPEST
+from .encoding import DEEPEST, is_same
 from .models import FINAL, Execution, ExecutionEvent, Status
 
 logger = logging.getLogger("embedworkflow_django")
@@ -169,8 +169,13 @@ def observed(execution: Execution, remote: RemoteExecution) -> dict[str, Any]:
     return {
         name: value
         for name, value in says.items()
-        if value is not None and value != getattr(execution, name)
+        if value is not None and not _is_known(value, getattr(execution, name))
     }
+
+
+def _is_known(value: Any, stored: Any) -> bool:
+    # The cheaper question first: it is asked of every document at every poll.
+    return value == stored or is_same(value, stored)
 
 
 def ended(execution: Execution, values: dict[str, Any], now: datetime) -> dict[str, Any]:

@@ -8,7 +8,10 @@ import pytest
 from django.utils import timezone
 
 from embedworkflow_django import services, sync
-from embedworkflow_django.models import Status
+from embedworkflow_django.models import Execution, Status
+from embedworkflow_django.worker import Worker
+
+from . import wire
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -278,3 +281,18 @@ def test_every_end_is_an_end(river, running, heard, word):
     row = river.row()
     assert (word, None, word == "completed") == (row.status, row.due_at, row.succeeded)
     assert ["execution_finished"] == heard.names()
+
+
+def test_a_number_that_the_database_writes_otherwise_is_no_news(settings):
+    """PostgreSQL gives 1e23 back as an integer; what has not moved is asked after less often."""
+    said = wire.executed(status="running", stats={"a": {"n": 1e23}}, log={"n": [1e23]}, more=-1e23)
+    settings.EMBEDWORKFLOW = {"SECRET_KEY": "sk_test_1", "DISPATCHER": "worker"}
+    execution = services.execute("bake")
+    with wire.serving(said) as server:
+        settings.EMBEDWORKFLOW |= {"BASE_URL": server.base_url}
+        for _ in range(4):
+            Execution.objects.update(due_at=timezone.now())
+            Worker(aliases=["default"]).run_until_idle()
+
+    execution.refresh_from_db()
+    assert (Status.RUNNING, 3, 1) == (execution.status, execution.polls, execution.events.count())
