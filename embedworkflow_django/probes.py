@@ -7,7 +7,7 @@ from enum import Enum
 from . import conf
 from .client import Client
 from .connections import client, hurried
-from .exceptions import APIError
+from .exceptions import MAX_MESSAGE, APIError, printable
 from .triggers import Trigger
 
 
@@ -48,4 +48,4 @@ def probe(trigger: Trigger, *, seconds: float | None = None) -> tuple[Verdict, s
 
 def _asked(api: Client, workflow: str, id_type: str, user_key: str | None) -> tuple[Verdict, str]:
     found = api.retrieve_workflow(workflow, id_type=id_type, user_key=user_key)
-    return Verdict.OFF if found.on is False else Verdict.ON, found.name
+    return Verdict.OFF if found.on is False else Verdict.ON, printable(found.name[:MAX_MESSAGE])

@@ -18,7 +18,7 @@ from django.dispatch import Signal
 from django.utils.inspect import func_accepts_kwargs
 
 from . import conf, intake, services, signals
-from .exceptions import InvalidExecution
+from .exceptions import InvalidExecution, printable
 from .models import source_id, source_type
 
 __all__ = ["Trigger", "suppressed", "trigger"]
@@ -105,7 +105,7 @@ class Trigger:
 
     def _failed(self, instance: Any, error: Exception) -> None:
         # Not the object's own text: it may say what a log must not, or need a query.
-        about = type(instance).__name__, getattr(instance, "pk", None)
+        about = type(instance).__name__, printable(str(getattr(instance, "pk", None)))
         logger.error(
             "Trigger %s failed for %s %s; nothing was queued.",
             self.name,

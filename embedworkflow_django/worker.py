@@ -31,7 +31,7 @@ from django.db import (
 from django.utils import timezone
 
 from . import conf, delivery, mirror, notices, outbox, sync
-from .exceptions import InvalidAnswer
+from .exceptions import InvalidAnswer, printable
 from .forks import Desk
 from .lanes import LARGEST_BATCH, Lane
 from .mirror import Change
@@ -619,7 +619,7 @@ class Worker:
                 level,
                 "Execution %s of workflow %s: %s.",
                 row.pk,
-                row.workflow,
+                printable(row.workflow),
                 change.outcome,
                 extra={
                     "event_name": "execution_recorded",

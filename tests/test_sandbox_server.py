@@ -18,7 +18,7 @@ import requests
 
 from embedworkflow_django.sandbox import Sandbox, __main__
 
-from .sandbox_calls import Caller
+from .sandbox_calls import Caller, wait_until
 
 AUTH = b"Authorization: Bearer sk_test_sandbox\r\n"
 
@@ -414,6 +414,18 @@ def test_the_command_serves_until_it_is_stopped(number):
         err,
         out.strip().splitlines()[-1],
     )
+
+
+def test_an_email_forges_no_line_on_the_terminal(capsys):
+    """Recipient and subject come with the data, from whoever made it."""
+    printed = []
+    with command("--port=0", "--time-scale=100000") as sandbox:
+        call = Caller(sandbox)
+        call.execute("welcome-email", email="a\x1b[2J\nForged\u202e@example.com")
+        wait_until(lambda: printed.append(capsys.readouterr().out) or any(printed))
+        call.session.close()
+
+    assert "E-mail to a\\x1b[2J\\nForged\\u202e@example.com: Welcome\n" == "".join(printed)
 
 
 def test_the_command_restores_signal_handlers():

@@ -18,18 +18,22 @@ import pytest
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.core import serializers
+from django.core.management import call_command
+from django.dispatch import Signal
 from django.test import RequestFactory
 from django.urls import reverse
 from django.utils import timezone
 from django.views.debug import ExceptionReporter
 
 import embedworkflow_django
-from embedworkflow_django import conf, connections, exceptions, services
+from embedworkflow_django import conf, connections, exceptions, services, triggers
+from embedworkflow_django.keys import uuid7
 from embedworkflow_django.models import Execution, ExecutionEvent, Tally, WorkerProcess
 from embedworkflow_django.sandbox import Sandbox, outgoing
 from embedworkflow_django.worker import Worker
 
 from . import wire
+from .declared import declaring
 from .faults import EVERY_FAULT, PATIENT
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -223,6 +227,53 @@ def test_hostile_data_reaches_no_page_as_markup(at, client):
     services.execute(f"w{SCRIPT}", {SCRIPT: SCRIPT}, user_key=SCRIPT, idempotency_key=f"k{SCRIPT}")
 
     assert [] == [page for page in pages(client) if SCRIPT in page]
+
+
+def test_what_callers_say_reaches_no_log_unescaped(at, caplog):
+    """A workflow's name may hold what turns a line of the log round, or begins another one."""
+    caplog.set_level(logging.DEBUG, logger="embedworkflow_django")
+    services.execute("bake\u2028Forged\u202e")
+    with wire.serving(wire.executed(status="completed")) as server:
+        at(server.base_url)
+        Worker(aliases=["default"], concurrency=1).run_until_idle()
+
+    lines = [record.getMessage() for record in caplog.records]
+    assert any("bake\\u2028Forged\\u202e" in line for line in lines)
+    assert [] == [line for line in lines if not line.isprintable()]
+
+
+def test_what_the_api_says_reaches_no_terminal_unescaped(at, monkeypatch, capsys):
+    """The name of a workflow is printed by ``embedworkflow_check``."""
+    name = f"\x1b]0;x\x07\nFAILED\u202e{'x' * 9_999}"
+    plans = wire.answer(200, {"collection": []}), wire.answer(200, {"id": ID, "name": name})
+    with wire.serving(*plans) as server, declaring():
+        monkeypatch.setattr(triggers, "registry", {})
+        triggers.trigger(Signal(), sender=None, workflow="bake")(lambda instance, **kwargs: None)
+        at(server.base_url)
+        call_command("embedworkflow_check")
+
+    shown = capsys.readouterr().out
+    assert 2 == len(shown.splitlines())
+    assert all(line.isprintable() for line in shown.splitlines())
+    assert len(shown) < 1000
+
+
+def test_an_hours_tally_reaches_no_terminal_unescaped(capsys):
+    """A workflow's name is printed by ``embedworkflow_status``."""
+    Tally.objects.create(
+        id=uuid7(),
+        hour=timezone.now(),
+        account="default",
+        workflow="bake\u2028Forged\u202e",
+        status="completed",
+        from_queue=False,
+        count=1,
+    )
+    call_command("embedworkflow_status", database=["default"])
+
+    shown = capsys.readouterr().out
+    assert "bake\\u2028Forged\\u202e" in shown
+    assert all(line.isprintable() for line in shown.split("\n"))
 
 
 # No other host

@@ -577,6 +577,16 @@ def test_a_failing_trigger_breaks_no_save(alias, failures, caplog):
 
 
 @pytest.mark.django_db
+def test_an_objects_key_forges_no_line_of_the_log(failures, caplog):
+    """A key may be a text that somebody else has chosen."""
+    trigger(Ordered, sender=None, workflow="ship")(failing)
+    Ordered.send(sender="shop", instance=Recipe(pk="17\n\x1b[2JForged\u2028\u202e"))
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert line.isprintable()
+    assert line.endswith("for Recipe 17\\n\\x1b[2JForged\\u2028\\u202e; nothing was queued.")
+
+
+@pytest.mark.django_db
 def test_a_failing_trigger_is_announced(failures):
     """``trigger_failed`` names trigger, instance and exception, and its sender is the function."""
     on_saved_cakes(failing)

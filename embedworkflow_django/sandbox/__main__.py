@@ -192,7 +192,15 @@ def _print_greeting(sandbox: facade.Sandbox) -> None:
 
 
 def _print_email(email: nodes.Email) -> None:
-    _say(f"E-mail to {email.recipient}: {email.subject}")
+    _say(_printable(f"E-mail to {email.recipient}: {email.subject}"))
+
+
+def _printable(text: str) -> str:
+    """Escape what a terminal would obey, or what would forge a line: data comes from anybody."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
 
 
 def _say(text: str) -> None:

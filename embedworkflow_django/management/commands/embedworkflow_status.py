@@ -20,6 +20,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from ... import figures
+from ...exceptions import printable
 from ...figures import Count, Outcomes, Overview, Pause, Sign
 from ...models import Status
 from ...pauses import Kind
@@ -262,7 +263,7 @@ def _workflows(found: Overview) -> Iterator[tuple[str, ...]]:
         rate = "" if each.failure_rate is None else f"({each.failure_rate:.1%})"
         failed = _("%(count)s failed") % {"count": f"{sum(each.failed):,}"}
         yield (
-            name,
+            printable(name),
             _("%(count)s left the queue") % {"count": f"{each.sent:,}"},
             _("%(count)s ended") % {"count": f"{each.ended:,}"},
             f"{failed} {rate}".rstrip(),
