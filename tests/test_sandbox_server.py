@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from embedworkflow_django.sandbox import Sandbox, __main__
+from embedworkflow_django.sandbox import Sandbox, __main__, server
 
 from .sandbox_calls import Caller, wait_until
 
@@ -82,6 +82,16 @@ def test_a_chunked_body_is_read(wire):
     chunks = b'8;x=y\r\n{"id_typ\r\n9\r\ne":"key"}\r\n0\r\n\r\n'
 
     assert ["HTTP/1.1 201 Created"] == lines(wire(head, chunks))
+
+
+def test_chunks_that_do_not_end_are_refused(wire, monkeypatch):
+    """Together they may be no longer than a body is allowed to be."""
+    monkeypatch.setattr(server, "BODY_LIMIT", 100)
+    head = b"POST /api/v1/workflows/one/execute HTTP/1.1\r\n" + AUTH
+    head += b"Transfer-Encoding: chunked\r\n\r\n"
+    chunks = (b"3c\r\n" + b" " * 60 + b"\r\n") * 9 + b"0\r\n\r\n"
+
+    assert ["HTTP/1.1 400 Bad Request"] == lines(wire(head, chunks))
 
 
 def test_a_careful_caller_is_told_to_continue(wire):

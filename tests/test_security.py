@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import logging
+import socket
 import sys
 import traceback
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import requests
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.core import serializers
@@ -309,10 +311,106 @@ def test_the_sandbox_listens_to_this_machine_only():
 
 
 @pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("127.0.0.1:8765", 200),
+        ("[::1]:8765", 200),
+        ("LOCALHOST", 200),
+        ("shop.localhost:1", 200),
+        ("shop.test", 200),
+        ("host.docker.internal:8765", 200),
+        ("sandbox:8765", 200),
+        ("rebound.example.com", 421),
+        ("rebound.example.com.:8765", 421),
+        ("127.0.0.1.example.com:8765", 421),
+        ("localhost.example.com", 421),
+        ("test.example.com:8765", 421),
+        ("[::1", 421),
+    ],
+)
+def test_the_sandbox_does_not_answer_to_a_strangers_name(name, status):
+    """A web page whose own name leads to this machine reads nothing here, and starts nothing."""
+    with Sandbox(frozen=True) as sandbox:
+        sandbox.add_workflow("one")
+        called = partial(_called, sandbox, Host=name, Authorization=f"Bearer {sandbox.secret_key}")
+        answers = [
+            called("GET", "/workflows"),
+            called("POST", "/workflows/one/execute", json={"id_type": "key"}),
+        ]
+
+    assert [status, 201 if status == 200 else status] == [each.status_code for each in answers]
+    assert (status == 200) == bool(sandbox.executions)
+
+
+def test_the_sandbox_answers_to_any_name_with_a_certificate_of_it():
+    """No page has a certificate of ours, so a name that leads to this machine is its owner's."""
+    with Sandbox(frozen=True, certificate=str(wire.CERTIFICATE)) as sandbox:
+        bearer = f"Bearer {sandbox.secret_key}"
+        answer = _called(sandbox, "GET", "/workflows", Host="api.example.com", Authorization=bearer)
+
+    assert 200 == answer.status_code
+
+
+def _called(sandbox, method, path, json=None, **headers):
+    with requests.Session() as session:
+        session.trust_env, session.verify = False, str(wire.CERTIFICATE)
+        url = sandbox.base_url + path
+        return session.request(method, url, json=json, headers=headers, timeout=10)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+def test_the_sandbox_lets_no_other_site_in(method):
+    """A page cannot read an answer, nor send the key along: no origin is ever named."""
+    with Sandbox(frozen=True) as sandbox:
+        headers = {
+            "Origin": "https://example.com",
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "authorization",
+        }
+        answer = _called(sandbox, method, "/workflows", **headers)
+
+    assert 401 == answer.status_code
+    assert [] == [name for name in answer.headers if name.lower().startswith("access-control")]
+
+
+def test_a_webhook_of_the_sandbox_is_not_led_elsewhere(monkeypatch):
+    """A name is looked up once: a second answer, with another machine's address, is never asked."""
+    lookups = []
+
+    def look_up(host, *args, real=socket.getaddrinfo, **kwargs):
+        if host != "rebound.example.com":
+            return real(host, *args, **kwargs)
+        lookups.append(host)
+        return real("127.0.0.1" if len(lookups) == 1 else "192.0.2.1", *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    with wire.serving(wire.answer(200, {"a": 1})) as server:
+        url = server.base_url.replace("127.0.0.1", "rebound.example.com")
+        received = outgoing.Caller((), 1.0).call(outgoing.OutgoingCall(url=url))
+
+    assert {"a": 1} == received.json
+    assert 1 == len(lookups)
+    assert f"rebound.example.com:{server.port}" == server.request.headers["host"]
+
+
+@pytest.mark.parametrize("host", ["localhost", "2130706433", "127.1", "0x7f.0.0.1"])
+def test_a_webhook_of_the_sandbox_may_call_this_machine_by_any_name(host):
+    """What leads to loopback is loopback, however it is written."""
+    with wire.serving(wire.answer(200, {"a": 1})) as server:
+        call = outgoing.OutgoingCall(url=f"http://{host}:{server.port}/")
+        assert {"a": 1} == outgoing.Caller((), 1.0).call(call).json
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "http://192.0.2.1/",
-        "http://127.0.0.1@192.0.2.1/",
+        "http://0.0.0.0/",
+        "http://[::]/",
+        "http://3221225985/",
+        "http://0300.0.2.1/",
+        "http://[::ffff:c000:201]/",
+        "http://[fe80::1]/",
         "http://[::ffff:192.0.2.1]/",
         "http://169.254.169.254/latest/meta-data/",
         "file:///etc/passwd",
@@ -323,7 +421,7 @@ def test_the_sandbox_listens_to_this_machine_only():
 def test_a_webhook_of_the_sandbox_calls_this_machine_only(url):
     """A node's URL comes with a workflow; it leads no further than loopback."""
     call = outgoing.OutgoingCall(url=url, method="POST", headers={}, body=b"{}")
-    with pytest.raises(outgoing.CallError):
+    with pytest.raises(outgoing.CallError, match=r"^(Refused: |The URL .* does not start)"):
         outgoing.Caller((), 1.0).call(call)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import http.client
 import ipaddress
 import json
@@ -90,21 +92,34 @@ class Caller:
             raise CallError(f"The URL cannot be read: {error}") from error
         if parts.scheme not in ("http", "https") or not host:
             raise CallError(f'The URL "{url}" does not start with http:// or https:// and a host')
-        self._refuse_strangers(host)
-        kind = http.client.HTTPSConnection
-        connection = (kind if parts.scheme == "https" else http.client.HTTPConnection)(
-            host, port, timeout=self.timeout
-        )
+        secure = parts.scheme == "https"
+        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+        # Without a port, the last part of an IPv6 address would be taken for one.
+        connection = kind(host, port or (443 if secure else 80), timeout=self.timeout)
+        if ANY_HOST not in self.allow_hosts and host not in self.allow_hosts:
+            # To what was looked at: asked for again, the name might lead elsewhere.
+            connect = functools.partial(_connect, _loopback(host))
+            connection._create_connection = connect  # type: ignore[attr-defined] # noqa: SLF001
         return connection, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
-    def _refuse_strangers(self, host: str) -> None:
-        if ANY_HOST in self.allow_hosts or host in self.allow_hosts:
-            return
-        try:
-            found = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
-        except OSError as error:
-            raise CallError(f"The host {host} is not known") from error
-        if not all(ipaddress.ip_address(address).is_loopback for address in found):
-            raise CallError(
-                f"Refused: {host} is not a loopback address. Allow it with --allow-host {host}"
-            )
+
+def _loopback(host: str) -> list[str]:
+    """Return the addresses of a host, all of them this machine's own."""
+    try:
+        found = [str(info[4][0]) for info in socket.getaddrinfo(host, None)]
+    except OSError as error:
+        raise CallError(f"The host {host} is not known") from error
+    if not all(ipaddress.ip_address(address).is_loopback for address in found):
+        raise CallError(
+            f"Refused: {host} is not a loopback address. Allow it with --allow-host {host}"
+        )
+    return list(dict.fromkeys(found))
+
+
+def _connect(found: list[str], place: tuple[str, int], *options: Any) -> socket.socket:
+    """Return a connection to the first address that takes one."""
+    *others, last = found
+    for address in others:
+        with contextlib.suppress(OSError):
+            return socket.create_connection((address, place[1]), *options)
+    return socket.create_connection((last, place[1]), *options)

@@ -9,13 +9,16 @@ from __future__ import annotations
 import contextlib
 import email.utils
 import functools
+import ipaddress
 import socket
 import socketserver
 import ssl
 import struct
 import threading
 import time
+from collections.abc import Iterator
 from io import BufferedIOBase
+from urllib.parse import urlsplit
 
 from . import application, messages
 
@@ -23,8 +26,12 @@ LINE_LIMIT = 65_536
 HEADERS_LIMIT = 200
 BODY_LIMIT = 64_000_000
 IDLE_SECONDS = 60.0
+STRANGE_NAME = "call the sandbox by 127.0.0.1 or localhost, or start it with --host and the name"
 #: How long a lost answer keeps its connection open when the fault does not say.
 LOST_SECONDS = 60.0
+#: Names below which nobody can own one on the internet (RFC 6761, ICANN): they lead to this machine
+#: by its owner's will.
+OWN_NAMES = frozenset({"localhost", "test", "internal"})
 _ABORT = struct.pack("ii", 1, 0)
 
 
@@ -68,6 +75,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         if ":" in host:
             self.address_family = socket.AF_INET6
         super().__init__((host, port), Connection)
+        self._name = host.lower()
 
     @property
     def base_url(self) -> str:
@@ -76,6 +84,24 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         name = host.decode() if isinstance(host, bytes) else str(host)
         scheme = "https" if self._tls else "http"
         return f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}{messages.BASE_PATH}"
+
+    def answers_to(self, host: str) -> bool:
+        """Tell whether a caller has meant this server.
+
+        A web page may have its own name lead to this machine, and then call what listens here as if
+        that were its own server. Such a name is refused where none but this machine is served.
+
+        Args:
+            host: The call's `Host` header; empty if there was none.
+        """
+        if self._tls is not None or not _is_loopback(str(self.server_address[0])):
+            return True
+        try:
+            name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+        except ValueError:
+            return False
+        _, dot, last = name.rpartition(".")
+        return not dot or last in OWN_NAMES or name == self._name or _is_address(name)
 
     def get_request(self) -> tuple[socket.socket, object]:
         """Accept a connection; its handshake is left to its own thread."""
@@ -146,6 +172,9 @@ class Connection(socketserver.StreamRequestHandler):
         except (_GarbledError, ValueError):
             self._send(messages.Answer.of(400, {"error": "bad request"}), close=True)
             return False
+        if not self.server.answers_to(headers.get("host", "")):
+            self._send(messages.Answer.of(421, {"error": STRANGE_NAME}), close=True)
+            return False
         if target.startswith("http://"):
             target = "/" + target.split("/", 3)[-1]
         path, _, query = target.partition("?")
@@ -181,6 +210,17 @@ class Connection(socketserver.StreamRequestHandler):
         self.connection.recv(1)
 
 
+def _is_address(name: str) -> bool:
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(name)
+        return True
+    return False
+
+
+def _is_loopback(address: str) -> bool:
+    return ipaddress.ip_address(address).is_loopback
+
+
 def _read_headers(stream: BufferedIOBase) -> dict[str, str]:
     headers: dict[str, str] = {}
     for _ in range(HEADERS_LIMIT):
@@ -196,8 +236,17 @@ def _read_headers(stream: BufferedIOBase) -> dict[str, str]:
 
 def _read_body(stream: BufferedIOBase, headers: dict[str, str]) -> bytes:
     if headers.get("transfer-encoding", "").lower() == "chunked":
-        return b"".join(iter(lambda: _read_chunk(stream), b""))
+        return b"".join(_read_chunks(stream))
     return _exactly(stream, int(headers.get("content-length", "0")))
+
+
+def _read_chunks(stream: BufferedIOBase) -> Iterator[bytes]:
+    left = BODY_LIMIT
+    while chunk := _read_chunk(stream):
+        left -= len(chunk)
+        if left < 0:
+            raise _GarbledError("chunks without end")
+        yield chunk
 
 
 def _read_chunk(stream: BufferedIOBase) -> bytes:
