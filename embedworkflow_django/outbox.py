@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any
 
-from django.db import connections, models, router, transaction
+from django.db import DataError, connections, models, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.constants import OnConflict
 from django.utils import timezone
@@ -537,7 +537,10 @@ def _write(using: str, token: str, values: Mapping[uuid.UUID, Values]) -> int:
                     else:
                         each[field] = column
                 sql, parameters = _UPDATES[connection.vendor](connection, same, each)
-                cursor.execute(sql, [*parameters, token])
+                parameters = [*parameters, token]
+                if connection.vendor == "mysql":
+                    _require_room(cursor, sql, parameters)
+                cursor.execute(sql, parameters)
                 written += cursor.rowcount
     return written
 
@@ -558,6 +561,19 @@ def _batches(
 
 def _size(new: Values) -> int:
     return sum(len(json.dumps(value)) for value in new.values() if isinstance(value, dict))
+
+
+def _require_room(cursor: Any, sql: str, parameters: Sequence[Any]) -> None:
+    """Refuse what MariaDB would end the connection for, as if the database were to blame."""
+    texts = [sql, *(value for value in parameters if isinstance(value, str))]
+    if sum(map(len, texts)) <= LARGEST_UPDATE:
+        return
+    cursor.execute("SELECT @@max_allowed_packet")
+    (room,) = cursor.fetchone()
+    # Each of these is escaped.
+    size = sum(len(text.encode()) + sum(map(text.count, "\"'\\")) for text in texts)
+    if size > room:
+        raise DataError(f"{size:,} bytes are more than max_allowed_packet, {room:,}.")
 
 
 def _record(using: str, events: Sequence[ExecutionEvent]) -> None:

@@ -6,6 +6,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.db import connections
 from django.utils import timezone
 
 from embedworkflow_django import delivery
@@ -359,6 +360,28 @@ def test_an_answer_that_cannot_be_stored_is_a_lost_one(settings, alias):
         assert (Status.QUEUED, None) == (river.row(refused).status, river.row(refused).remote_id)
         assert river.row(refused).sent_at is not None
         assert "an id of 65 characters" in river.row(refused).last_error
+
+
+@pytest.mark.parametrize("alias", EVERY_DATABASE)
+@pytest.mark.parametrize("count", [2_500_000, 5_000_000])
+def test_an_answer_that_is_too_much_for_a_statement_harms_no_other(settings, alias, count, caplog):
+    """MariaDB ends a connection for it, which would look like a database that has gone away."""
+    marks = '"' * count  # Each takes four bytes there.
+    with (
+        open_river(settings, alias) as river,
+        serving(executed(id="x", log={"marks": marks}), executed(id="y")) as wire,
+    ):
+        river.configure(BASE_URL=wire.base_url, TIMEOUT=20)
+        large, small = river.execute(), river.execute()
+        river.work(concurrency=1)
+
+        assert "y" == river.row(small).remote_id
+        assert "failed; trying again" not in caplog.text
+        if connections[alias].vendor == "mysql" and count == 5_000_000:
+            assert (Status.QUEUED, "") == (river.row(large).status, river.row(large).claim)
+            assert "could not be stored: DataError" in river.row(large).last_error
+        else:
+            assert {"marks": marks} == river.row(large).log
 
 
 def test_the_back_off_has_full_jitter_under_a_cap():
