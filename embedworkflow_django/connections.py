@@ -34,13 +34,11 @@ def client(alias: str = conf.DEFAULT_ACCOUNT) -> Client:
         ConfigurationError: The account is unknown, or its settings make no sense.
     """
     account = conf.account(alias)
-    known = _clients.get(alias)
-    if known is not None and known[0] == account:
-        return known[1]
     with _lock:
-        made = _make(account)
-        _clients[alias] = account, made
-    return made
+        known = _clients.get(alias)
+        if known is None or known[0] != account:
+            known = _clients[alias] = account, _make(account)
+        return known[1]
 
 
 def _make(account: conf.Account) -> Client:
