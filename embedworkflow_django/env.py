@@ -17,6 +17,7 @@ for unknown settings reports it and can be silenced.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable
@@ -44,6 +45,11 @@ def duration(text: str) -> timedelta:
     return timedelta(**{_UNITS[match[2]]: float(match[1])})
 
 
+def _age(text: str) -> timedelta | int:
+    # Left a number, as in the settings, the check asks whether days were meant.
+    return int(text) if text.strip().isdecimal() else duration(text)
+
+
 def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
@@ -65,7 +71,7 @@ _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "POLL": (_durations, f'"first,cap,end", each {_DURATION_WORDS}'),
     "LEASE": (duration, _DURATION_WORDS),
     "GIVE_UP_AFTER": (duration, _DURATION_WORDS),
-    "RETENTION": (duration, _DURATION_WORDS),
+    "RETENTION": (_age, _DURATION_WORDS),
     "CONCURRENCY": (int, "a whole number"),
     "NOTIFY": (_flag, "true or false"),
     "RATE": (float, "a number of calls a second"),
@@ -114,9 +120,20 @@ def _environment(env_file: str | Path | None) -> tuple[list[str], Lookup]:
         ENVIRON = FileAwareMapping({**os.environ})
 
     if env_file is not None:
-        Environment.read_env(str(env_file))
+        # It logs a line that it cannot read, and that may hold a key.
+        logger = logging.getLogger(environ.Env.__module__)
+        logger.addFilter(_without_keys)
+        try:
+            Environment.read_env(str(env_file))
+        finally:
+            logger.removeFilter(_without_keys)
     lookup = Environment()
     return list(lookup.ENVIRON), lambda name: str(lookup.str(name, default="")).strip()
+
+
+def _without_keys(record: logging.LogRecord) -> bool:
+    record.msg, record.args = values.without_keys(record.getMessage()), None
+    return True
 
 
 def _aliases(prefix: str, lookup: Lookup) -> dict[str, str]:

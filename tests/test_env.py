@@ -188,6 +188,27 @@ def test_a_file_of_variables_is_read_first(variables, tmp_path):
     assert "EMBEDWORKFLOW_CONCURRENCY" not in os.environ
 
 
+def test_a_line_that_cannot_be_read_is_logged_without_its_key(variables, tmp_path, caplog):
+    """With spaces around the sign it is no line of such a file, and what is logged has no key."""
+    file = tmp_path / ".env"
+    file.write_text("EMBEDWORKFLOW_SECRET_KEY = sk_live_geheim%s\n")
+    assert conf.from_env(env_file=file) == {}
+    assert caplog.messages == ["Invalid line: EMBEDWORKFLOW_SECRET_KEY = sk_live_…"]
+
+
+def test_a_retention_of_seconds_is_questioned(variables, settings):
+    """A number that was meant as days is a warning before it empties the table; a unit is clear."""
+    variables(RETENTION="90")
+    settings.EMBEDWORKFLOW = conf.from_env()
+    assert conf.settings.retention == timedelta(seconds=90)
+    (warning,) = checks.configuration.check_retention()
+    assert warning.id == "embedworkflow.W010"
+    assert "90d" in warning.hint
+    variables(RETENTION="90m")
+    settings.EMBEDWORKFLOW = conf.from_env()
+    assert list(checks.configuration.check_retention()) == []
+
+
 def test_a_file_that_does_not_exist_is_no_error(variables, tmp_path):
     """A project runs without its ``.env`` where the environment itself is set."""
     variables(CONCURRENCY="2")

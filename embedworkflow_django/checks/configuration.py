@@ -206,7 +206,7 @@ def check_retention() -> Iterator[CheckMessage]:
         yield messages.warning(
             10,
             f"{conf.place('RETENTION')} is {value} seconds: finished executions are pruned then.",
-            f"If days are meant, write timedelta(days={value}).",
+            f"If days are meant, write timedelta(days={value}), or {value}d in the environment.",
         )
 
 
