@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from django.core import checks as django_checks
 from django.db import connections, models
-from django.db.models.signals import post_save
+from django.db.models.signals import m2m_changed, post_delete, post_save
+from django.dispatch import Signal
 from django.test.utils import isolate_apps
 
 from embedworkflow_django import checks, conf, triggers
@@ -536,6 +537,34 @@ def test_a_sender_need_not_be_a_model(configure, register):
     register(sender=None)
     register(name="shop.workflows.other", sender=object)
     assert ids() == []
+
+
+Shipped = Signal()
+THROUGH = Cake.ingredients.through
+
+
+@pytest.mark.parametrize(
+    ("signals", "senders", "said"),
+    [
+        ([m2m_changed], [Cake], "m2m_changed of bakery.Cake"),
+        ([m2m_changed], ["bakery.Cake"], "m2m_changed of bakery.Cake"),
+        ([post_save, m2m_changed], [Cake], "m2m_changed of bakery.Cake"),
+        ([m2m_changed], [THROUGH, Cake], "m2m_changed of bakery.Cake"),
+        ([post_save, post_delete], [THROUGH], "bakery.Cake_ingredients"),
+        ([Shipped], ["bakery.Cake"], "a signal of 'bakery.Cake'"),
+        ([m2m_changed], [THROUGH], ""),
+        ([post_save, m2m_changed], [Cake, THROUGH], ""),
+        ([post_save, Shipped], ["bakery.Cake", Cake], ""),
+        ([m2m_changed, Shipped], [None], ""),
+        ([Shipped], [Cake, object, "a text"], ""),
+    ],
+)
+def test_a_trigger_that_hears_nothing_is_questioned(configure, register, signals, senders, said):
+    """What Django never sends is told once, and what one of several sends is left alone."""
+    register(signals=tuple(signals), senders=tuple(senders))
+    found = check()
+    assert [message.id for message in found] == ["embedworkflow.W013"] * bool(said)
+    assert all(f"listens to {said}" in message.msg for message in found)
 
 
 def test_two_triggers_of_one_name_are_an_error(configure, register):

@@ -32,6 +32,7 @@ W009  a trigger listens to an unmanaged model
 W010  ``RETENTION`` is shorter than a day: seconds where days were meant?
 W011  dispatcher ``immediate`` sends within requests (only with ``check --deploy``)
 W012  ``LEASE`` is shorter than twice the longest ``TIMEOUT``: calls may outlast their lease
+W013  a trigger listens to a signal that its sender never sends, such as ``m2m_changed`` of a model
 ====  ===========================================================================================
 """
 

@@ -10,10 +10,21 @@ from django.apps import apps
 from django.core.checks import CheckMessage
 from django.db import connections
 from django.db.models import Model
+from django.db.models.signals import (
+    ModelSignal,
+    m2m_changed,
+    post_delete,
+    post_save,
+    pre_delete,
+    pre_save,
+)
+from django.dispatch import Signal
 
 from .. import conf, intake, triggers
 from ..exceptions import InvalidExecution
 from . import messages
+
+_SAVES_AND_DELETES = (pre_save, post_save, pre_delete, post_delete)
 
 
 @messages.check()
@@ -69,6 +80,40 @@ def _deaf(title: str, model: type[Model]) -> Iterator[CheckMessage]:
             f"{title} listens to {model._meta.label}, which is unmanaged.",
             "Rows that something other than Django's save() writes fire nothing.",
         )
+
+
+@messages.check()
+def check_trigger_signals() -> Iterator[CheckMessage]:
+    """W013: each sender sends one of the signals, and each signal comes of one of the senders."""
+    for trigger in triggers.registry.values():
+        title = f"The trigger {trigger.name} ({trigger.defined_at})"
+        table = [[_silence(each, signal) for signal in trigger.signals] for each in trigger.senders]
+        found = [line[0] for line in (*table, *zip(*table, strict=True)) if all(line)]
+        for reason, hint in filter(None, dict.fromkeys(found)):
+            yield messages.warning(13, f"{title} listens to {reason}: it never hears that.", hint)
+
+
+def _silence(sender: Any, signal: Signal) -> tuple[str, str] | None:
+    """Return why a sender never sends a signal, and what to write instead; ``None`` if it may."""
+    model = _model(sender)
+    if model is None:
+        return None
+    label = model._meta.label
+    if isinstance(sender, str) and not isinstance(signal, ModelSignal):
+        hint = "Name the class itself: only the signals of Django's models take a model's name."
+        return f"a signal of {sender!r}, which is a text", hint
+    if signal is m2m_changed and model not in _between_models():
+        hint = "Name the table between the two models: the field's through, as Order.tags.through."
+        return f"m2m_changed of {label}, which is no such field's table", hint
+    if signal in _SAVES_AND_DELETES and model._meta.auto_created:
+        hint = "Django reads and writes it unheard; listen to m2m_changed of it."
+        return f"{label}, which Django has made for a field", hint
+    return None
+
+
+def _between_models() -> set[Any]:
+    fields = (field for model in apps.get_models() for field in model._meta.many_to_many)
+    return {field.remote_field.through for field in fields}
 
 
 @messages.check()
