@@ -212,6 +212,7 @@ def test_a_database_without_tables_is_named(name, alias):
         with databases[alias].schema_editor() as editor:
             editor.alter_db_table(Execution, "elsewhere", table)
     assert error.startswith(f"The executions in database {alias!r} cannot be read: ")
+    assert error.endswith(f"\nIf its tables are missing, run: manage.py migrate --database={alias}")
 
 
 @pytest.mark.django_db(databases="__all__")

@@ -100,7 +100,8 @@ def _look(alias: str) -> Overview:
         return figures.overview(alias)
     except (DatabaseError, InterfaceError) as error:
         raise CommandError(
-            f"The executions in database {alias!r} cannot be read: {str(error).strip()}"
+            f"The executions in database {alias!r} cannot be read: {str(error).strip()}\n"
+            f"If its tables are missing, run: manage.py migrate --database={alias}"
         ) from None
 
 

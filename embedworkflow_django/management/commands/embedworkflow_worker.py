@@ -144,6 +144,6 @@ def _require_table(alias: str) -> None:
         Execution.objects.using(alias).exists()
     except (DatabaseError, InterfaceError) as error:
         raise CommandError(
-            f"The executions in database {alias!r} cannot be read: {str(error).strip()} "
-            "If its tables are missing, run: manage.py migrate"
+            f"The executions in database {alias!r} cannot be read: {str(error).strip()}\n"
+            f"If its tables are missing, run: manage.py migrate --database={alias}"
         ) from None
