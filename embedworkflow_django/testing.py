@@ -70,8 +70,15 @@ def sandbox(
         calls go wrong, ``advance`` puts its clock forward, and ``requests``, ``executions`` and
         ``emails`` tell what it has seen. Each account of the settings has one of the same name in
         ``engine.accounts``.
+
+    Raises:
+        ConfigurationError: One of ``settings`` does not exist; no check sees those of a test.
     """
     number, settings = next(_numbers), settings or {}
+    for name in settings.keys() - conf.DEFAULTS.keys():
+        raise conf.ConfigurationError(
+            f"There is no setting {name!r}. {conf.did_you_mean(str(name), conf.DEFAULTS)}"
+        )
     header = settings.get("IDEMPOTENCY_HEADER", conf.account().idempotency_header)
     imitation = sandboxes.Sandbox(
         frozen=frozen,

@@ -159,6 +159,15 @@ def test_settings_can_be_given_to_a_sandbox(db):
     assert execution.remote_id
 
 
+def test_a_misspelt_setting_is_refused():
+    """A test would pass under the default, and prove something else than it says."""
+    with (
+        pytest.raises(conf.ConfigurationError, match=r"no setting 'ON_LOST_ANSWERS'\. Did"),
+        testing.sandbox(settings={"ON_LOST_ANSWERS": "hold"}),
+    ):
+        pass
+
+
 def test_options_reach_the_sandbox(db):
     """The arguments of ``Sandbox`` can be given: here what takes its e-mails."""
     letters = []
