@@ -19,6 +19,7 @@ import threading
 import time
 import traceback
 import uuid
+from types import MappingProxyType
 
 import pytest
 import requests
@@ -167,6 +168,19 @@ def test_a_body_that_is_no_json_is_refused(server, make, data):
         make(server.base_url).execute_workflow("w", execution_data=data)
 
     assert server.requests == []
+
+
+def test_a_mapping_of_any_kind_is_an_object(server, make):
+    """Wherever the client asks for a mapping, it need not be a dict."""
+    client = make(server.base_url)
+    frozen = MappingProxyType({"a": MappingProxyType({"b": 1})})
+    client.execute_workflow("w", execution_data=frozen)
+    client.update_action_type("a", frozen)
+
+    assert [request.json for request in server.requests] == [
+        {"execution_data": {"a": {"b": 1}}},
+        {"a": {"b": 1}},
+    ]
 
 
 def test_a_body_that_contains_itself_is_refused(server, make):

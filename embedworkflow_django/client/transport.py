@@ -241,7 +241,7 @@ def encode_body(body: Mapping[str, Any]) -> bytes:
         UnencodableData: it holds what JSON cannot carry.
     """
     try:
-        return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        return _ENCODER.encode(body).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise exceptions.UnencodableData(f"The body cannot be written as JSON: {error}") from error
 
@@ -292,3 +292,15 @@ def _innermost(error: BaseException) -> str:
     if isinstance(error, ConnectTimeoutError):
         return str(error.args[-1])
     return str(error) or type(error).__name__
+
+
+def _plain(value: object) -> dict[Any, Any]:
+    """Return a mapping of another kind as the dict that the encoder knows."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is nothing that JSON knows")
+
+
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain
+)
