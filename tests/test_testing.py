@@ -16,6 +16,8 @@ from django.utils import timezone
 from embedworkflow_django import conf, connections, exceptions, services, signals, testing
 from embedworkflow_django.models import Execution
 
+from .wire import executed, serving
+
 DELAYED = {
     "nodes": [
         {"id": "first1", "type": "Email", "name": "Thank", "recipient": "{{ email }}"},
@@ -330,6 +332,17 @@ def test_no_test_calls_the_api_itself(db, turn):
         turn()
     execution.refresh_from_db()
     assert (execution.attempts, execution.sent_at, execution.last_error) == (0, None, "")
+
+
+def test_a_server_of_the_test_s_own_needs_no_sandbox(db):
+    """It is what the settings lead to."""
+    with serving(executed(id="1", status="running")) as server:
+        mine = {"SECRET_KEY": "sk_test_1", "DISPATCHER": "worker", "BASE_URL": server.base_url}
+        with override_settings(EMBEDWORKFLOW=mine):
+            execution = services.execute("hello")
+            assert 1 == testing.deliver()
+    execution.refresh_from_db()
+    assert "1" == execution.remote_id
 
 
 def test_what_has_ended_is_announced_without_a_sandbox(db, heard):
