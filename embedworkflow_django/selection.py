@@ -26,6 +26,8 @@ def search(queryset: QuerySet[Execution], term: str) -> QuerySet[Execution]:
         term: A source as ``app.model:pk``; an id or its beginning, of eight digits at least; a
             remote id, a hashid or an idempotency key; or else a workflow. All exactly.
     """
+    if "\0" in term:
+        return queryset.none()  # No database stores it, and not every one takes it.
     exactly = Q(remote_id=term) | Q(idempotency_key=term) | Q(hashid=term)
     if source := _SOURCE.fullmatch(term):
         about = Q(source_type=source[1].lower(), source_id=source[2].strip())

@@ -516,6 +516,9 @@ def test_a_workflow_is_run_for_the_object(boss, baking):
     logged = {each.content_type.model: each.change_message for each in LogEntry.objects.all()}
     assert {"cake", "execution"} == set(logged)
     assert str(execution.pk) in logged["cake"]
+    # Who sees the execution's history need not be one who may see the cake.
+    assert "Sacher" not in logged["execution"]
+    assert f"cake {cake.pk}" in logged["execution"]
     assert ["Workflow bake was queued; it starts as soon as a worker is free."] == said(answer)
 
 

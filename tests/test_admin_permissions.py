@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import django
 import pytest
+from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
-from django.urls import get_resolver, reverse
+from django.urls import get_resolver, path, reverse
 
+from embedworkflow_django.admin import ExecutionAdminMixin
 from embedworkflow_django.keys import uuid7
 from embedworkflow_django.models import Execution, Job, Status
 
@@ -283,6 +285,75 @@ def test_the_url_cannot_probe_hidden_columns(visit, lookup):
     answer = visit("superuser").get(url("changelist"), {lookup: "t"})
 
     assert 400 == answer.status_code
+
+
+@pytest.mark.parametrize(
+    "lookup", ["by_id__startswith", "claim", "outcomes__0__reason__contains", "status"]
+)
+def test_the_url_cannot_probe_the_columns_of_jobs(visit, lookup):
+    """The list of jobs offers no filter, so it takes none; nor does one break it."""
+    client = visit("superuser")
+    answers = [
+        client.get(reverse("admin:embedworkflow_job_changelist"), {lookup: value})
+        for value in ("t", "\0")
+    ]
+
+    assert [400, 400] == [answer.status_code for answer in answers]
+
+
+class Named(admin.SimpleListFilter):
+    """By whether the API has named it."""
+
+    title = parameter_name = "named"
+
+    def lookups(self, request, model_admin):
+        """Return both choices."""
+        return [("yes", "yes"), ("no", "no")]
+
+    def queryset(self, request, queryset):
+        """Return the rows of the choice."""
+        return queryset.exclude(name="") if self.value() == "yes" else queryset
+
+
+class FilteredAdmin(ExecutionAdminMixin, admin.ModelAdmin):
+    """A project's own, with filters beside ours."""
+
+    list_filter = (
+        *ExecutionAdminMixin.list_filter,
+        Named,
+        "run_again_of",
+        ("name", admin.EmptyFieldListFilter),
+    )
+
+
+filtered = admin.AdminSite(name="filtered")
+filtered.register(Execution, FilteredAdmin)
+urlpatterns = [path("admin/", admin.site.urls), path("filtered/", filtered.urls)]
+
+
+@pytest.mark.urls(__name__)
+@pytest.mark.parametrize(
+    ("lookup", "status"),
+    [
+        ("named", 200),
+        ("name__isempty", 200),
+        ("run_again_of__id__exact", 200),
+        ("workflow", 200),
+        ("run_again_of__execution_data__token__startswith", 400),
+        ("run_again_of__name", 400),
+        ("execution_data__token__startswith", 400),
+        ("last_error", 400),
+    ],
+)
+def test_a_filter_of_a_projects_own_lets_nothing_else_in(visit, lookup, status):
+    """What a subclass filters by can be chosen, and no other column be probed through it."""
+    value = "1" if lookup == "name__isempty" else str(make().pk)
+
+    answer = visit("superuser").get(
+        reverse("admin:embedworkflow_execution_changelist", current_app="filtered"), {lookup: value}
+    )
+
+    assert status == answer.status_code
 
 
 # The walk

@@ -9,7 +9,7 @@ from django.db import connections as databases
 from django.db import transaction
 from django.test.utils import CaptureQueriesContext
 
-from embedworkflow_django import connections, services, testing
+from embedworkflow_django import connections, selection, services, testing
 from embedworkflow_django.conf import ConfigurationError
 from embedworkflow_django.exceptions import InvalidExecution
 from embedworkflow_django.models import Execution, Status
@@ -43,6 +43,17 @@ def work():
     worker = Worker(aliases=["default"])
     worker.run_until_idle()
     return worker
+
+
+# What is wrong with a search
+
+
+@every_database
+def test_a_term_that_no_database_stores_finds_nothing(alias):
+    """A NUL in what somebody types into an autocompleting field is no server's error."""
+    services.execute("bake", using=alias)
+
+    assert [] == list(selection.search(Execution.objects.using(alias), "ba\0ke"))
 
 
 # What is wrong with the settings

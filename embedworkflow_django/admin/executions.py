@@ -91,10 +91,6 @@ class ExecutionAdminMixin(TriggerMapMixin, overview.OverviewMixin, live.LiveList
         """Return the list that stays fast at any size."""
         return lists.ExecutionChangeList
 
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Return whether a lookup is a filter's: others could guess at data that is hidden."""
-        return lookup in {each.parameter_name for each in _FILTERS}
-
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Execution], search_term: str
     ) -> tuple[QuerySet[Execution], bool]:

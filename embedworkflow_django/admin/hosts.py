@@ -23,7 +23,7 @@ from django.utils.translation import gettext as _
 from .. import conf, intake, redaction, services
 from ..exceptions import EmbedWorkflowError
 from ..models import Execution, ExecutionEvent, source_id, source_type
-from . import lists, live, offers, presentation
+from . import lists, live, offers, presentation, sources
 from .executions import ExecutionAdmin
 from .offers import Offer, RunForm
 
@@ -237,7 +237,10 @@ class WorkflowsAdminMixin(_ModelAdmin):
         )
         about = {"workflow": execution.workflow, "id": execution.pk, "object": obj}
         self.log_change(request, obj, _("Ran workflow %(workflow)s, as %(id)s") % about)
-        self.log_addition(request, execution, _("Run for %(object)s") % about)
+        # Whoever may see the execution need not be shown what the object says of itself.
+        self.log_addition(
+            request, execution, _("Run for %(object)s") % {"object": sources.title(execution)}
+        )
 
     def _tell(self, request: HttpRequest, execution: Execution, *, new: bool) -> None:
         if new:

@@ -50,6 +50,16 @@ class ShellMixin(_ModelAdmin):
         """Return ``False``."""
         return False
 
+    def lookup_allowed(self, lookup: str, value: str, request: Any = None) -> bool:
+        """Return whether a lookup is a filter's: others could guess at data that is hidden."""
+        for each in self.get_list_filter(request):
+            # A filter's class, a field's name, or a field's name and its filter's class.
+            of = each[0] if isinstance(each, (tuple, list)) else each
+            name = getattr(of, "parameter_name", of)
+            if lookup == name or lookup.startswith(f"{name}__"):
+                return super().lookup_allowed(lookup, value, request)
+        return False
+
     def page(self, request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
         """Return one of our templates inside the admin's frame.
 
