@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from itertools import chain, repeat
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from . import conf
 from .exceptions import InvalidExecution
 
 REDACTED = "••••••"
+# What a node or an action type says in lines of ``name: value`` (API page, sections 6.2 and 9).
+LINES = frozenset({"headers", "params"})
+_LINE = re.compile(r"^([^:\r\n]*):(.*)$", re.MULTILINE)
+_HIDDEN_LINE = f": {REDACTED}"
 _NOTHING = object()
+_REARRANGED = gettext_noop(
+    "entries were added, removed or moved, so that nobody can tell whose the hidden "
+    "values are. Keep their number and order, or type the values instead of %(hidden)s."
+)
 
 
 def redact(value: Any) -> Any:
@@ -22,9 +32,10 @@ def redact(value: Any) -> Any:
 
     Returns:
         The same structure; the value under each key that contains one of the setting ``REDACT``'s
-        patterns, in any case, is ``REDACTED``.
+        patterns, in any case and with hyphens for underscores, is ``REDACTED``. So is the value of
+        each such header or parameter in ``LINES``.
     """
-    return _redact(value, [pattern.lower() for pattern in conf.settings.redact])
+    return _redact(value, [_plain(pattern) for pattern in conf.settings.redact])
 
 
 def restore(value: Any, original: Any) -> Any:
@@ -51,6 +62,10 @@ def _restore(value: Any, original: Any, shown: Any, path: str) -> Any:
             why = _("%(hidden)s stands for a hidden value, but there was none in this place.")
             raise _refused(path, why)
         return original
+    if isinstance(value, str) and _HIDDEN_LINE in value:
+        if value != shown:
+            raise _refused(path, _(_REARRANGED))
+        return original
     if isinstance(value, dict):
         before = original if isinstance(original, dict) else {}
         # What is hidden as a whole has no parts.
@@ -62,11 +77,7 @@ def _restore(value: Any, original: Any, shown: Any, path: str) -> Any:
     if isinstance(value, list):
         olds: list[Any] = original if isinstance(original, list) else []
         if olds and _is_rearranged(value, shown):
-            why = _(
-                "entries were added, removed or moved, so that nobody can tell whose the hidden "
-                "values are. Keep their number and order, or type the values instead of %(hidden)s."
-            )
-            raise _refused(path, why)
+            raise _refused(path, _(_REARRANGED))
         views = shown if isinstance(shown, list) else []
         items = zip(value, chain(olds, repeat(_NOTHING)), chain(views, repeat(None)), strict=False)
         return [_restore(*each, f"{path}[{n}]") for n, each in enumerate(items)]
@@ -86,7 +97,7 @@ def _hides(value: Any) -> bool:
         return any(map(_hides, value.values()))
     if isinstance(value, list):
         return any(map(_hides, value))
-    return bool(value == REDACTED)
+    return isinstance(value, str) and (value == REDACTED or _HIDDEN_LINE in value)
 
 
 def _refused(path: str, why: str) -> InvalidExecution:
@@ -95,15 +106,27 @@ def _refused(path: str, why: str) -> InvalidExecution:
 
 def _redact(value: Any, patterns: list[str]) -> Any:
     if isinstance(value, dict):
-        return {
-            key: REDACTED if _is_secret(key, patterns) else _redact(item, patterns)
-            for key, item in value.items()
-        }
+        return {key: _redact_entry(key, item, patterns) for key, item in value.items()}
     if isinstance(value, list):
         return [_redact(item, patterns) for item in value]
     return value
 
 
+def _redact_entry(key: str, value: Any, patterns: list[str]) -> Any:
+    if _is_secret(key, patterns):
+        return REDACTED
+    if key in LINES and isinstance(value, str):
+        return _LINE.sub(
+            lambda line: f"{line[1]}{_HIDDEN_LINE}" if _is_secret(line[1], patterns) else line[0],
+            value,
+        )
+    return _redact(value, patterns)
+
+
 def _is_secret(key: str, patterns: list[str]) -> bool:
-    key = key.lower()
+    key = _plain(key)
     return any(pattern in key for pattern in patterns)
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "_")

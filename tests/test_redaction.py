@@ -27,6 +27,46 @@ def test_the_names_are_matched_in_part_and_in_any_case():
     assert redact(data) == {**dict.fromkeys(list(data)[:-1], REDACTED), "order": 7}
 
 
+@pytest.mark.parametrize("name", ["X-Api-Key", "api-key", "x_Api-key"])
+def test_a_hyphen_is_as_good_as_an_underscore(name, settings):
+    """Headers have names with hyphens, and patterns may be written so, too."""
+    assert redact({name: 1}) == {name: REDACTED}
+    settings.EMBEDWORKFLOW = {"REDACT": ["API-KEY"]}
+    assert redact({name: 1, "api_key": 2}) == {name: REDACTED, "api_key": REDACTED}
+
+
+def test_headers_and_parameters_in_lines_are_searched():
+    """A webhook's node carries them so; those that are no secret are left alone, and other text."""
+    text = "X-Shop: north\r\nAuthorization: Bearer a:b\n\nX-API-Key:c\nno line: token"
+    seen = f"X-Shop: north\r\nAuthorization: {REDACTED}\n\nX-API-Key: {REDACTED}\nno line: token"
+
+    assert redact({"headers": text, "params": text, "body": text, "more": [{"headers": text}]}) == {
+        "headers": seen,
+        "params": seen,
+        "body": text,
+        "more": [{"headers": seen}],
+    }
+    assert redact({"headers": {"Authorization": 1, "a": 2}}) == {
+        "headers": {"Authorization": REDACTED, "a": 2}
+    }
+
+
+def test_hidden_lines_come_back_as_they_were():
+    """Unless somebody has changed them, for then nobody can tell which is which."""
+    data = {"nodes": [{"headers": "token: a"}, {"headers": "token: b"}], "params": "token: c\nn: 1"}
+    copy = redact(data)
+
+    assert restore(copy, data) == data
+    assert restore(copy | {"params": "token: d\nn: 2"}, data)["params"] == "token: d\nn: 2"
+    for changed in (
+        copy | {"params": f"{copy['params']}2"},
+        copy | {"other": copy["params"]},
+        copy | {"nodes": copy["nodes"][:1]},
+    ):
+        with pytest.raises(InvalidExecution, match="entries were added, removed or moved"):
+            restore(changed, data)
+
+
 def test_every_depth_is_searched():
     """Secrets in lists and dicts inside each other are found."""
     data = {"customer": [{"name": "Jane", "card": {"secret": 1, "ends": "42"}}, [{"token": 2}]]}
