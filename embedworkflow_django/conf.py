@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from django.conf import settings as django_settings
 from django.core import mail
@@ -80,6 +80,9 @@ class Account:
     timeout: tuple[float, float]
     idempotency_header: str
     max_answer_size: int
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("An account is never pickled, for it has the secret key.")
 
 
 def is_test_run() -> bool:

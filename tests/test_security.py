@@ -7,7 +7,9 @@ REST in ``test_rest``, and what is redacted in ``test_redaction``.
 from __future__ import annotations
 
 import ast
+import copy
 import logging
+import pickle
 import socket
 import sys
 import traceback
@@ -26,6 +28,7 @@ from django.test import RequestFactory
 from django.urls import reverse
 from django.utils import timezone
 from django.views.debug import ExceptionReporter
+from requests.adapters import BaseAdapter
 
 import embedworkflow_django
 from embedworkflow_django import conf, connections, exceptions, services, triggers
@@ -174,6 +177,39 @@ def _error_of(attempt):
     except (conf.ConfigurationError, exceptions.EmbedWorkflowError) as error:
         return error
     return None
+
+
+class Recorder(BaseAdapter):
+    """Keeps the request that it was to send."""
+
+    def send(self, request, **kwargs):
+        """Send nothing."""
+        self.request = request
+        raise requests.ConnectionError("not sent")
+
+    def close(self):
+        """Have nothing to close."""
+
+
+def test_what_holds_the_key_is_neither_pickled_nor_copied(settings):
+    """Not the account, nor the client, nor the request that it signs; nor do they show it."""
+    settings.EMBEDWORKFLOW = {"SECRET_KEY": KEY}
+    recorder = Recorder()
+    with connections.mounted(conf.account().base_url, recorder):
+        client = connections.client()
+        with pytest.raises(exceptions.APIError):
+            client.execute_workflow("bake")
+        header = recorder.request.headers["Authorization"]
+        assert header == f"Bearer {KEY}"
+        for holder in (conf.account(), client, header):
+            with pytest.raises(TypeError):
+                pickle.dumps(holder)
+            with pytest.raises(TypeError):
+                copy.deepcopy(holder)
+            assert KEY not in repr(holder)
+        with pytest.raises(TypeError):
+            pickle.dumps(recorder.request)
+        assert KEY not in repr(recorder.request.headers)
 
 
 HOSTILE = {

@@ -57,3 +57,6 @@ class _HiddenText(str):
 
     def __repr__(self) -> str:
         return "'…'"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A secret key is never pickled.")
