@@ -227,6 +227,10 @@ HOSTILE = {
     ),
     "garbage": wire.answer(201, SAYS.encode(), Content_Type="text/\x1b[31mhtml"),
     "an id": wire.executed(id=f"\x1b[31m{SCRIPT}"),
+    "the key as an id": wire.executed(id=f"\x1b[31m{KEY}"),
+    "the key in a success": wire.executed(
+        status=KEY, hashid=KEY, name=KEY, log={KEY: KEY}, stats={"a": {"status": KEY}}, more=[KEY]
+    ),
     "a success": wire.executed(
         status=f"{SCRIPT}{ESCAPES}",
         hashid=SCRIPT,

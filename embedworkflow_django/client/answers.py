@@ -88,7 +88,8 @@ class Answer:
         if not self.content.strip():
             return None
         try:
-            return _DECODER.decode(self.content.decode("utf-8-sig"))
+            # A server may repeat what it was sent in a success as well.
+            return _DECODER.decode(self.secret.scrub(self.content.decode("utf-8-sig")))
         except (ValueError, RecursionError) as error:
             problem = f"The answer is not JSON{self._media_type()}: {error}"
         raise self.error(exceptions.InvalidAnswer, problem)
