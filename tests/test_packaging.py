@@ -109,7 +109,8 @@ def test_the_lowest_versions_are_tested(setup_cfg, tox):
     texts = (setup_cfg["options"]["install_requires"], extras["rest"], extras["env"])
     bounds = {line.replace(">=", "==") for text in texts for line in _lines(text)}
 
-    assert bounds == set(re.findall(r"lowest: (\S+)", tox))
+    tested = set(re.findall(r"lowest: (\S+)", tox))
+    assert bounds == {each for each in tested if not each.startswith("urllib3")}
 
 
 def test_the_pytest_plugin_can_be_loaded():

@@ -13,7 +13,7 @@ import socket
 import time
 from typing import Any
 
-from requests import ConnectTimeout
+from requests import ConnectTimeout, Response
 from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidProxyURL, InvalidSchema
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -183,6 +183,12 @@ class TimedAdapter(HTTPAdapter):
                     "is its password percent-encoded?"
                 ) from None
         return self._pool
+
+    def build_response(self, request: Any, response: Any) -> Response:
+        """Make requests' response of urllib3's."""
+        # As urllib3 2 has it by default: an answer that breaks off is none.
+        response.enforce_content_length = True
+        return super().build_response(request, response)
 
     def cert_verify(self, *args: Any, **kwargs: Any) -> None:
         """Look for the certificates to trust.

@@ -66,13 +66,13 @@ class SandboxAdapter(requests.adapters.BaseAdapter):
     def _response(
         self, request: requests.PreparedRequest, answer: messages.Answer
     ) -> requests.Response:
-        headers = urllib3.HTTPHeaderDict(answer.headers)
+        headers = requests.structures.CaseInsensitiveDict(answer.headers)
         headers["Content-Type"] = answer.content_type
         headers["Content-Length"] = str(len(answer.body))
         size = len(answer.body) // 2 if answer.wire == "truncated" else len(answer.body)
         raw = urllib3.HTTPResponse(
             body=io.BytesIO(answer.body[:size]),
-            headers=headers,
+            headers=dict(headers),
             status=answer.status,
             version=11,
             reason=application.phrase(answer.status),
