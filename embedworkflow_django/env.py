@@ -121,12 +121,12 @@ def _environment(env_file: str | Path | None) -> tuple[list[str], Lookup]:
 
     if env_file is not None:
         # It logs a line that it cannot read, and that may hold a key.
-        logger = logging.getLogger(environ.Env.__module__)
-        logger.addFilter(_without_keys)
+        theirs = logging.getLogger(environ.Env.__module__)
+        theirs.addFilter(_without_keys)
         try:
             Environment.read_env(str(env_file))
         finally:
-            logger.removeFilter(_without_keys)
+            theirs.removeFilter(_without_keys)
     lookup = Environment()
     return list(lookup.ENVIRON), lambda name: str(lookup.str(name, default="")).strip()
 

@@ -199,11 +199,15 @@ def test_a_reset_connection(sandbox, call, after, started):
 
 
 def test_a_truncated_body(sandbox, call):
-    """The work was done, half of the body arrives, and reading it fails."""
+    """The work was done, and half of the body arrives."""
     sandbox.faults.add("truncated")
 
-    with pytest.raises(requests.exceptions.ChunkedEncodingError):
-        start(call)
+    try:
+        response = start(call)
+    except requests.exceptions.ChunkedEncodingError:
+        pass
+    else:  # By urllib3 1.26, which does not count.
+        assert len(response.content) < int(response.headers["Content-Length"])
 
     assert 1 == len(sandbox.executions)
 
