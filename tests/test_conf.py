@@ -29,16 +29,23 @@ def whoever(source):
 
 
 def test_a_test_run_wakes_nobody_unless_it_says_so(settings, python):
-    """The default is ``thread``, in Django's test environment ``worker``; what is given holds."""
+    """The default is ``thread``, in Django's test environment ``worker``; what is given holds.
+
+    That a project keeps its mails in memory makes no test run of it.
+    """
     settings.EMBEDWORKFLOW = {}
     assert conf.settings.dispatcher == "worker"
     settings.EMBEDWORKFLOW = {"DISPATCHER": "thread"}
     assert conf.settings.dispatcher == "thread"
     said = python(
         "from django.conf import settings; settings.configure()\n"
-        "from embedworkflow_django import conf; print(conf.settings.dispatcher)"
+        "from django.core.mail.backends.locmem import EmailBackend; EmailBackend()\n"
+        "from django.test import utils\n"
+        "from embedworkflow_django import conf; print(conf.settings.dispatcher)\n"
+        "utils.setup_test_environment(); print(conf.settings.dispatcher)\n"
+        "utils.teardown_test_environment(); print(conf.settings.dispatcher)\n"
     )
-    assert said == "thread\n"
+    assert said == "thread\nworker\nthread\n"
 
 
 def test_everything_has_a_default(settings):
