@@ -675,3 +675,5 @@ _UPDATES = {
     "sqlite": _update_sqlite,
     "mysql": _update_mysql,
 }
+#: The kinds of databases on which all of this runs, by Django's names; MariaDB is a MySQL.
+VENDORS = frozenset(_UPDATES)

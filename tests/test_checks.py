@@ -431,6 +431,17 @@ def test_a_database_without_autocommit_is_reported(sqlite):
     assert 'DATABASES["scratch"]["AUTOCOMMIT"]' in message.msg
 
 
+def test_a_database_of_another_kind_is_an_error(sqlite):
+    """No worker could record there what it has sent."""
+    sqlite(transaction_mode="IMMEDIATE", init_command="PRAGMA journal_mode=WAL;")
+    connections["scratch"].vendor = "oracle"
+
+    (message,) = check()
+
+    assert message.id == "embedworkflow.E015"
+    assert "The database 'scratch' is of a kind (oracle)" in message.msg
+
+
 def test_a_database_that_holds_no_executions_is_left_alone(configure, sqlite, settings):
     """SQLite beside the database that the router gives executions to is nobody's business."""
     settings.DATABASE_ROUTERS = [

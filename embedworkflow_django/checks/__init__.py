@@ -20,6 +20,7 @@ E011  a trigger's database (``using``) is not configured
 E012  a trigger's workflow or ``id_type`` cannot be one
 E013  the idempotency key's header has another meaning
 E014  a database that holds executions has ``AUTOCOMMIT`` off
+E015  a database that holds executions is neither SQLite nor PostgreSQL nor MariaDB
 W001  an account has no secret key
 W002  SQLite without ``transaction_mode: IMMEDIATE`` or WAL, beside a dispatcher's own connection
 W003  a live key with ``DEBUG``

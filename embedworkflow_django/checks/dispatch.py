@@ -69,6 +69,20 @@ def check_autocommit() -> Iterator[CheckMessage]:
 
 
 @messages.check()
+def check_vendor() -> Iterator[CheckMessage]:
+    """E015: what became of an execution can be written, or it would be sent again and again."""
+    for alias in outbox.databases():
+        if (vendor := connections[alias].vendor) not in outbox.VENDORS:
+            yield messages.error(
+                15,
+                f"The database {alias!r} is of a kind ({vendor}) on which workers cannot record "
+                "what became of executions: each would be sent again and again.",
+                "Use SQLite, PostgreSQL or MariaDB; a router's allow_migrate() may keep executions "
+                f"out of {alias!r}.",
+            )
+
+
+@messages.check()
 def check_uwsgi() -> Iterator[CheckMessage]:
     """W008: uWSGI lets the dispatcher's threads run."""
     if _dispatches_by("thread") and not dispatchers.threads_run():
