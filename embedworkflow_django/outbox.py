@@ -43,6 +43,7 @@ BATCH = 1000
 #: How much JSON one UPDATE carries on MariaDB, in bytes: it takes statements of 16 MB, in which
 #: each quotation mark counts twice.
 LARGEST_UPDATE = 4 * 1024 * 1024
+_NO_ENGINE = "django.db.backends.dummy"
 #: What every database takes as it is, but for JSON.
 _AS_IT_IS = (str, int)
 Values = Mapping[str, Any]
@@ -73,8 +74,12 @@ class Claimed:
 
 
 def databases() -> list[str]:
-    """Return the aliases of the databases whose router admits executions."""
-    return [alias for alias in connections if router.allow_migrate_model(alias, Execution)]
+    """Return the aliases of the databases whose router admits executions.
+
+    Where all data is in databases of other names, ``DATABASES`` may have an empty ``default``.
+    """
+    given = [alias for alias in connections if connections.settings[alias]["ENGINE"] != _NO_ENGINE]
+    return [alias for alias in given if router.allow_migrate_model(alias, Execution)]
 
 
 # Insert

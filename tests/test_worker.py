@@ -702,3 +702,36 @@ def test_all_receivers_have_run_when_a_worker_is_idle(river, heard):
     started = set(threading.enumerate()) - before
     assert not [thread for thread in started if thread.name == "embedworkflow-announce"]
     assert ["execution_status_changed"] == heard.names()
+
+
+def test_an_empty_default_database_is_left_alone(python, tmp_path):
+    """Where all data is elsewhere, as Django's pages on several databases have it."""
+    said = python(f"""
+import types
+import django
+from django.conf import settings
+all_in_primary = types.SimpleNamespace(
+    db_for_read=lambda model, **hints: "primary", db_for_write=lambda model, **hints: "primary"
+)
+settings.configure(
+    SECRET_KEY="tests",
+    INSTALLED_APPS=["embedworkflow_django"],
+    DATABASES={{
+        "default": {{}},
+        "primary": {{"ENGINE": "django.db.backends.sqlite3", "NAME": {str(tmp_path / "db")!r}}},
+    }},
+    DATABASE_ROUTERS=[all_in_primary],
+)
+django.setup()
+from django.core.management import call_command
+from embedworkflow_django import services, testing
+from embedworkflow_django.worker import Worker
+call_command("migrate", database="primary", verbosity=0)
+with testing.sandbox() as sandbox:
+    sandbox.add_workflow("bake")
+    execution = services.execute("bake")
+    Worker().run_until_idle()
+    execution.refresh_from_db()
+    print(execution.status)
+""")
+    assert said == "running\n"
