@@ -554,6 +554,28 @@ def test_an_idempotency_key_that_cannot_be_one_is_refused(api, key):
     assert "idempotency_key" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"workflow": "w", "execution_data": ' + '{"a":' * 100_000 + "1" + "}" * 100_001,
+        "[" * 100_000,
+        '{"workflow": "w", "\\ud800": 1}',
+        '{"workflow": "w", "execution_data": {"\\ud800": 1}}',
+        '{"workflow": "\\ud800"}',
+        '{"workflow": "w", "execution_data": {"a": 1e400}}',
+    ],
+    ids=["deep", "deeper", "a field's name", "a key", "a value", "a number"],
+)
+def test_a_body_that_nobody_can_read_is_the_callers_fault(api, body):
+    """What is nested without end, or has half a character in it, is a 400 that says so."""
+    execution = make("run_again")
+    for url in (LIST, f"{LIST}{execution.pk}/run-again/"):
+        answer = api.post(url, body, content_type="application/json")
+        assert 400 == answer.status_code
+        assert answer.json()
+    assert 1 == Execution.objects.count()
+
+
 # Verbs
 
 

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from .. import conf, intake, redaction
+from ..exceptions import printable
 from ..models import Execution
 from . import permissions
 from .filters import split_source
@@ -102,7 +103,7 @@ class _StrictSerializer(serializers.Serializer[Any]):
         if unknown:
             raise serializers.ValidationError(
                 {
-                    name: [
+                    printable(name): [
                         _("There is no such field. %(hint)s")
                         % {"hint": intake.did_you_mean(name, self.fields)}
                     ]

@@ -168,7 +168,10 @@ class ExecutionViewSet(
         return self.request.user.get_username()
 
     def _read(self, request: Request) -> dict[str, Any]:
-        serializer = self.get_serializer(data=request.data)
+        try:
+            serializer = self.get_serializer(data=request.data)
+        except RecursionError:
+            raise exceptions.ParseError from None
         serializer.is_valid(raise_exception=True)
         asked: dict[str, Any] = serializer.validated_data
         return asked
