@@ -34,7 +34,7 @@ VERBS: dict[str, Callable[..., Execution]] = {
     "refresh": services.refresh,
     "run_again": services.run_again,
     "cancel": services.cancel,
-    "stop": services.stop,
+    "stop": services.stop_running,
 }
 #: How long a worker has a part of a job for itself.
 LEASE = timedelta(seconds=60)

@@ -263,6 +263,19 @@ def stop(execution: Execution, *, by: str = "") -> Execution:
     _fresh(execution)
     if execution.status == Status.QUEUED:
         return cancel(execution, by=by)
+    return stop_running(execution, by=by)
+
+
+def stop_running(execution: Execution, *, by: str = "") -> Execution:
+    """Have a running execution stopped; leave one that was not sent to those who may cancel it.
+
+    Args:
+        execution: The one to stop.
+        by: The person who wants it, for the history.
+
+    Raises:
+        InvalidTransition: It does not run, or was deleted.
+    """
     return _transition(
         execution,
         "stop",

@@ -162,6 +162,19 @@ def test_a_verbs_url_takes_its_right(visit, visitor, verb):
     assert int(may(visitor, verb)) == execution.events.count()
 
 
+@pytest.mark.parametrize("visitor", ["stop", "superuser"])
+def test_stopping_cancels_nothing(visit, visitor):
+    """What was not sent is taken back by the verb of that name only, as the pages say."""
+    execution, client = make("cancel"), visit(visitor)
+    form = {"action": "stop", "_selected_action": [str(execution.pk)], "confirmed": "yes"}
+
+    client.post(url("stop", execution.pk), confirm("stop"))
+    client.post(url("changelist"), form)
+
+    assert Status.QUEUED == Execution.objects.get().status
+    assert 0 == LogEntry.objects.count()
+
+
 @pytest.mark.parametrize("visitor", VISITORS)
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verbs_url_does_nothing_on_get(visit, visitor, verb):

@@ -406,6 +406,17 @@ def test_more_than_are_counted_become_a_job_too(many, admin_client, monkeypatch)
     assert Job.objects.get().total is None
 
 
+def test_a_job_that_stops_cancels_nothing(river, person):
+    """Its person need not have the right to cancel; what was not sent is left out."""
+    execution = river.execute()
+    job = start(river.alias, person, "stop")
+    work(river.alias)
+
+    assert Status.QUEUED == river.row().status
+    assert (0, 1) == (stored(job).done_count, stored(job).skipped_count)
+    assert str(execution.pk) == stored(job).outcomes[0]["execution"]
+
+
 def test_what_matches_is_asked_when_its_turn_comes(river, person):
     """One that matches no more is left alone, and one that has come to match is not."""
     gone, come, stays = queue(river.alias, 3)

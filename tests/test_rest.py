@@ -596,6 +596,17 @@ def test_what_the_verbs_do(api):
     assert {"order": 17} == shown["run_again"]["execution_data"]
 
 
+def test_whoever_may_only_stop_cancels_nothing(visit):
+    """What was not sent is taken back by those who may cancel; others are told that it waits."""
+    queued = make("cancel")
+    refused = visit("stop").post(url(queued, "stop"))
+    queued.refresh_from_db()
+    taken_back = visit("superuser").post(url(queued, "stop"))
+
+    assert (409, Status.QUEUED) == (refused.status_code, queued.status)
+    assert (200, "canceled") == (taken_back.status_code, taken_back.json()["status"])
+
+
 def test_run_again_takes_other_data(api):
     """The data can be corrected on the way."""
     answer = api.post(url(make(), "run_again"), {"execution_data": {"order": 18}}, format="json")

@@ -102,7 +102,7 @@ def _cancel(execution: Execution, by: str) -> Execution:
 
 
 def _stop(execution: Execution, by: str) -> Execution:
-    return services.stop(execution, by=by)
+    return services.stop_running(execution, by=by)
 
 
 def _resolve(execution: Execution, by: str, *, remote_id: str = "") -> Execution:

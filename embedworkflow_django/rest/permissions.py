@@ -18,14 +18,18 @@ class ExecutionPermission(IsAuthenticated):
     def has_permission(self, request: Request, view: Any) -> bool:
         """Return whether the user may do this at all."""
         return bool(super().has_permission(request, view)) and all(
-            request.user.has_perm(f"{Execution._meta.app_label}.{right}_execution")
-            for right in {VIEW, self.right(view)}
+            may(request, right) for right in {VIEW, self.right(view)}
         )
 
     def right(self, view: Any) -> str:
         """Return the codename's first part that an action takes; to view, if it says nothing."""
         rights: dict[str, str] = view.rights
         return rights.get(view.action, VIEW)
+
+
+def may(request: Request, right: str) -> bool:
+    """Return whether whoever asks has ``embedworkflow.<right>_execution``."""
+    return request.user.has_perm(f"{Execution._meta.app_label}.{right}_execution")
 
 
 def may_see_data(request: Request) -> bool:

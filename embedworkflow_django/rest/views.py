@@ -16,7 +16,7 @@ from rest_framework.serializers import BaseSerializer
 from .. import conf, encoding, intake, redaction, services
 from ..exceptions import InvalidExecution, InvalidTransition
 from ..models import Execution
-from . import serializers
+from . import permissions, serializers
 from .filters import ExecutionFilter
 from .pagination import ExecutionPagination
 from .permissions import ExecutionPermission
@@ -154,8 +154,10 @@ class ExecutionViewSet(
 
     @action(detail=True, methods=["post"])
     def stop(self, request: Request, pk: str) -> Response:
-        """Have the API stop a running execution."""
-        return self._answer(services.stop(self.get_object(), by=self._person))
+        """Have the API stop a running execution; cancel a queued one for whoever may."""
+        may_cancel = permissions.may(request, self.rights["cancel"])
+        stop = services.stop if may_cancel else services.stop_running
+        return self._answer(stop(self.get_object(), by=self._person))
 
     @action(detail=True, methods=["post"])
     def resolve(self, request: Request, pk: str) -> Response:

@@ -42,7 +42,11 @@ def parser() -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", help="address to listen on")
     add("--port", type=port, default=8765, help="port to listen on; 0 takes a free one")
     add("--certificate", metavar="FILE", help="PEM: certificate and private key, to serve over TLS")
-    add("--secret-key", default=engines.DEFAULT_SECRET_KEY, help="secret key of the account")
+    add(
+        "--secret-key",
+        default=engines.DEFAULT_SECRET_KEY,
+        help="secret key of the account; not a real one, for this line shows to everybody here",
+    )
     add(
         "--account",
         action="append",
