@@ -24,6 +24,7 @@ from django.utils.translation import gettext as _
 
 from . import conf, dispatchers, outbox, selection, services
 from .exceptions import EmbedWorkflowError
+from .keys import uuid7
 from .models import Execution, Job
 from .worker import chores
 
@@ -54,6 +55,7 @@ def start(
     user: Any,
     using: str,
     total: int | None = None,
+    key: uuid.UUID | None = None,
 ) -> Job:
     """Have a verb carried out for all executions that match, in the background.
 
@@ -64,13 +66,16 @@ def start(
         user: The person who wants it; his rights are asked for again before each part.
         using: The database's alias.
         total: How many executions match, if that is known.
+        key: The job's id; a new one by default.
 
     Raises:
         KeyError: There is no such verb.
+        IntegrityError: A job has this id.
     """
     VERBS[verb]
     now = _now(using)
     job = Job(
+        id=key or uuid7(),
         verb=verb,
         filters=dict(filters),
         newest=newest,

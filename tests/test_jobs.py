@@ -458,9 +458,24 @@ def test_what_was_confirmed_stays_a_job(many, admin_client, river):
     assert 1 == Job.objects.get().done_count
     assert Status.CANCELED == river.row(many[0]).status
     assert Status.QUEUED == river.row(late).status
-    river.rows().filter(pk=late.pk).delete()
+    form = shown(admin_client, many, query="?")
+    river.rows().delete()
     press(admin_client, many, **form)
     assert 2 == Job.objects.count()
+
+
+def test_pressing_twice_starts_one_job(many, admin_client, river):
+    """Nor does going back and pressing once more: each press leads to the job of the first."""
+    form = shown(admin_client, many, verb="run_again")
+    answers = [press(admin_client, many, verb="run_again", **form) for _ in range(2)]
+    work("default")
+    answers.append(press(admin_client, many, verb="run_again", **form))
+    work("default")
+
+    (job,) = Job.objects.all()
+    assert {reverse("admin:embedworkflow_job_change", args=[job.pk])} == {a.url for a in answers}
+    assert (4, 8) == (job.done_count, river.rows().count())
+    assert 1 == LogEntry.objects.filter(object_id=job.pk).count()
 
 
 def test_what_is_confirmed_is_what_was_shown(many, admin_client):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from inspect import signature
 from typing import Any
@@ -13,7 +14,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import model_format_dict, unquote
 from django.core.exceptions import PermissionDenied
-from django.db import router, transaction
+from django.db import IntegrityError, router, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern
@@ -181,7 +182,8 @@ class VerbsMixin(ShellMixin):
         count = affected.values("pk")[: lists.MAX_COUNT + 1].count()
         if confirmed is None:
             return self._confirm_all(request, verb, chosen, rows, count)
-        with transaction.atomic(using=using):
+        # Pressed before, it is being done already.
+        with suppress(IntegrityError), transaction.atomic(using=using):
             job = jobs.start(
                 verb.name,
                 chosen.filters,
@@ -189,11 +191,12 @@ class VerbsMixin(ShellMixin):
                 user=request.user,
                 using=using,
                 total=count if count <= lists.MAX_COUNT else None,
+                key=chosen.job,
             )
             self.log_addition(request, job, _("Started for all that match"))
         text = _("It is done in the background, execution by execution; its page shows how far.")
         self.message_user(request, text, messages.SUCCESS)
-        page = page_on(self.admin_site, request, Job, job.pk)
+        page = page_on(self.admin_site, request, Job, chosen.job)
         return HttpResponseRedirect(page) if page else None
 
     def _confirm_all(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from django.conf import settings
@@ -29,23 +29,26 @@ class Selection:
     Args:
         filters: As ``selection.matching`` takes them.
         newest: The newest execution of then.
+        job: The id of the job that does it: pressing twice, or once more, starts one.
     """
 
     filters: dict[str, Any]
     newest: uuid.UUID
+    job: uuid.UUID = field(default_factory=keys.uuid7)
 
     def signed(self, verb: Verb) -> str:
         """Return it as a form carries it, for one verb."""
-        return signing.dumps([self.filters, str(self.newest)], salt=_salt(verb), compress=True)
+        said = [self.filters, str(self.newest), str(self.job)]
+        return signing.dumps(said, salt=_salt(verb), compress=True)
 
     @classmethod
     def of(cls, text: str, verb: Verb) -> Self | None:
         """Return what a form has carried; ``None`` if it was nothing of ours."""
         try:
-            filters, newest = signing.loads(text, salt=_salt(verb))
-        except signing.BadSignature:
+            filters, newest, job = signing.loads(text, salt=_salt(verb))
+        except (signing.BadSignature, ValueError):
             return None
-        return cls(filters=filters, newest=uuid.UUID(newest))
+        return cls(filters=filters, newest=uuid.UUID(newest), job=uuid.UUID(job))
 
 
 def _salt(verb: Verb) -> str:
