@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 from django.db import Error, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -200,14 +201,31 @@ def trigger(
     return connect
 
 
-@contextmanager
-def suppressed() -> Iterator[None]:
-    """Mute all triggers inside a ``with`` block, for imports and back-fills."""
-    before = _suppressed.set(True)
-    try:
-        yield
-    finally:
-        _suppressed.reset(before)
+class _Suppressed:
+    """What `suppressed` returns: a context manager, and a decorator also of coroutine functions."""
+
+    def __enter__(self) -> None:
+        self._before = _suppressed.set(True)
+
+    def __exit__(self, *error: object) -> None:
+        _suppressed.reset(self._before)
+
+    def __call__(self, function: F) -> F:
+        async def awaited(*args: Any, **kwargs: Any) -> Any:
+            with suppressed():
+                return await function(*args, **kwargs)
+
+        def called(*args: Any, **kwargs: Any) -> Any:
+            with suppressed():
+                return function(*args, **kwargs)
+
+        muted = awaited if inspect.iscoroutinefunction(function) else called
+        return cast("F", wraps(function)(muted))
+
+
+def suppressed() -> _Suppressed:
+    """Mute all triggers inside a ``with`` block, or a decorated function, as for an import."""
+    return _Suppressed()
 
 
 def _in_transaction() -> list[BaseDatabaseWrapper]:

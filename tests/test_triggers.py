@@ -515,6 +515,25 @@ def test_suppressed_decorates_a_function():
     assert executions() == [{"name": "b"}]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_suppressed_decorates_a_coroutine_function():
+    """It mutes what is awaited, and not only the making of the coroutine."""
+    on_saved_cakes(name_of)
+
+    @suppressed()
+    async def import_all(name):
+        await Cake.objects.acreate(name=name)
+        return name
+
+    async def import_and_go_on():
+        assert "a" == await import_all("a")
+        await Cake.objects.acreate(name="b")
+
+    async_to_sync(import_and_go_on)()
+    assert executions() == [{"name": "b"}]
+    assert "import_all" == import_all.__name__
+
+
 @every_database
 def test_suppressed_mutes_this_thread_only(alias):
     """An import mutes nothing of what others do meanwhile."""
