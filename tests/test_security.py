@@ -10,11 +10,13 @@ import ast
 import copy
 import logging
 import pickle
+import re
 import socket
 import sys
 import traceback
 from collections.abc import Mapping
 from functools import partial
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -33,7 +35,7 @@ from requests.adapters import BaseAdapter
 import embedworkflow_django
 from embedworkflow_django import conf, connections, exceptions, services, triggers
 from embedworkflow_django.keys import uuid7
-from embedworkflow_django.models import Execution, ExecutionEvent, Tally, WorkerProcess
+from embedworkflow_django.models import Execution, ExecutionEvent, Job, Tally, WorkerProcess
 from embedworkflow_django.sandbox import Sandbox, outgoing
 from embedworkflow_django.worker import Worker
 
@@ -318,6 +320,80 @@ def test_an_hours_tally_reaches_no_terminal_unescaped(capsys):
     assert all(line.isprintable() for line in shown.split("\n"))
 
 
+EVIL = "\"'><img src=x onerror=alert(1)></script></textarea></title>{{ 7 }}"
+
+
+class Tags(HTMLParser):
+    """Finds what no page of ours has: images, scripts in attributes, links to elsewhere."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.found = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        """Look at an element."""
+        given = dict(attrs)
+        if tag == "img" and not given["src"].startswith("/static/"):
+            self.found.append(tag)
+        links = [given.get(name) or "/" for name in ("href", "src", "action", "formaction")]
+        self.found += [name for name in given if name.startswith("on")]
+        self.found += [link for link in links if re.match(r"\s*(//|[a-z]+:)", link, re.IGNORECASE)]
+
+
+def test_no_page_takes_data_for_markup(client, settings):
+    """Whatever row and column it comes from, on each page and in each answer of the admin."""
+    alias = EVIL[:100]
+    settings.EMBEDWORKFLOW = {"SECRET_KEY": KEY, "ACCOUNTS": {alias: {"SECRET_KEY": KEY}}}
+    client.force_login(User.objects.create_superuser(f"root{EVIL}"))
+    rows, now = [_evil_execution(status) for status in Execution.Status.values], timezone.now()
+    for status in Execution.Status.values:
+        told = {"account": alias, "workflow": EVIL, "trigger": EVIL, "last_error": EVIL}
+        Tally.objects.create(id=uuid7(), hour=now, status=status, from_queue=True, count=1, **told)
+    paused = {EVIL: {"kind": "refused", "reason": EVIL, "until": None}}
+    WorkerProcess.objects.create(name=EVIL, dispatcher=EVIL, concurrency=1, pauses=paused)
+    outcomes = [{"reason": EVIL}, {"execution": str(rows[0].pk), "reason": EVIL}]
+    about = {"filters": {"q": EVIL, "workflow": EVIL, "statuses": [EVIL]}, "newest": rows[0].pk}
+    job = Job.objects.create(verb="cancel", by=EVIL, outcomes=outcomes, **about)
+    ids = ",".join(str(row.pk) for row in [*rows, job])
+    queries = {
+        "embedworkflow_execution_changelist": {"q": EVIL, "workflow": EVIL, "account": EVIL},
+        "embedworkflow_execution_live_rows": {"ids": ids},
+        "embedworkflow_job_live_rows": {"ids": ids},
+    }
+
+    shown = {}
+    for name, arguments in admin_urls():
+        for key in ([job] if "_job_" in name else rows) if arguments else [job]:
+            url = reverse(f"admin:{name}", kwargs=dict.fromkeys(arguments, str(key.pk)))
+            shown[name, "get", key] = client.get(url, queries.get(name), follow=True).text
+            shown[name, "post", key] = client.post(url, follow=True).text
+
+    assert 100 < len(shown)
+    assert {} == {name: found for name, page in shown.items() if (found := Tags(page).found)}
+    assert any("&lt;img src=x" in page for page in shown.values())
+
+
+def _evil_execution(status):
+    data = {EVIL: EVIL, "headers": f"{EVIL}: 1", "nodes": [{"id": EVIL, "name": EVIL}]}
+    texts = ("workflow", "user_key", "trigger", "last_error", "name", "key", "source_id")
+    execution = Execution.objects.create(
+        status=status,
+        account=EVIL[:100],
+        remote_id=f"{status}{EVIL}"[:64],
+        idempotency_key=f"{status}{EVIL}",
+        source_type=f"a.{EVIL}",
+        remote_status=EVIL[:64],
+        stats={EVIL: {"status": EVIL}},
+        **dict.fromkeys(texts, EVIL),
+        **dict.fromkeys(("execution_data", "log", "template", "raw"), data),
+    )
+    for source in ExecutionEvent.Source.values:
+        detail = {"verb": EVIL, "by": EVIL, "error": EVIL, EVIL: EVIL}
+        execution.events.create(status=status, source=source, detail=detail)
+    return execution
+
+
 # No other host
 
 
@@ -413,7 +489,12 @@ def test_the_sandbox_lets_no_other_site_in(method):
     assert [] == [name for name in answer.headers if name.lower().startswith("access-control")]
 
 
-def test_a_webhook_of_the_sandbox_is_not_led_elsewhere(monkeypatch):
+@pytest.mark.parametrize(
+    "found",
+    [["127.0.0.1"], ["127.0.0.1", "127.0.0.2"], ["127.0.0.2", "127.0.0.1"]],
+    ids=["one", "the first", "the second"],
+)
+def test_a_webhook_of_the_sandbox_is_not_led_elsewhere(monkeypatch, found):
     """A name is looked up once: a second answer, with another machine's address, is never asked."""
     lookups = []
 
@@ -421,7 +502,8 @@ def test_a_webhook_of_the_sandbox_is_not_led_elsewhere(monkeypatch):
         if host != "rebound.example.com":
             return real(host, *args, **kwargs)
         lookups.append(host)
-        return real("127.0.0.1" if len(lookups) == 1 else "192.0.2.1", *args, **kwargs)
+        addresses = found if len(lookups) == 1 else ["192.0.2.1"]
+        return [info for address in addresses for info in real(address, *args, **kwargs)]
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     with wire.serving(wire.answer(200, {"a": 1})) as server:
