@@ -27,6 +27,8 @@ ID_TYPES = ("id", "key", "hashid")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
 _LONGEST = 255
+#: What the keys begin with that triggers give.
+ONCE = "once:"
 # What another run has in common with the first one.
 _REPEATED = ("account", "workflow", "id_type", "user_key", "trigger", "source_type", "source_id")
 
@@ -204,10 +206,10 @@ def once_key(trigger: str, source_type: str, source_id: str) -> str:
         source_type: The source's label.
         source_id: The source's key.
     """
-    key = f"once:{trigger}:{source_type}:{source_id}"
+    key = f"{ONCE}{trigger}:{source_type}:{source_id}"
     if len(key) <= _LONGEST and _HEADER_VALUE.fullmatch(key):
         return key
-    return f"once:{hashlib.sha256(key.encode()).hexdigest()}"
+    return f"{ONCE}{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def _run_at(run_at: Any, now: datetime) -> datetime | None:

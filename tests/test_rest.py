@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from embedworkflow_django.intake import once_key
 from embedworkflow_django.models import Execution, Status
 from embedworkflow_django.redaction import REDACTED
 from embedworkflow_django.rest.permissions import ExecutionPermission
@@ -552,6 +553,16 @@ def test_an_idempotency_key_that_cannot_be_one_is_refused(api, key):
 
     assert 400 == answer.status_code
     assert "idempotency_key" in answer.json()["detail"]
+
+
+def test_nobody_takes_a_triggers_key(api):
+    """A trigger that fires once for an object would be silent for it, as if it had fired."""
+    key = once_key("shop.workflows.order_placed", "auth.group", "17")
+
+    answer = api.post(LIST, {"workflow": "w"}, format="json", headers={"Idempotency-Key": key})
+
+    assert 422 == answer.status_code
+    assert not Execution.objects.exists()
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,9 @@ class ExecutionViewSet(
         """
         asked = self._read(request)
         key = request.headers.get(IDEMPOTENCY_KEY)
+        if (key or "").startswith(intake.ONCE):
+            # Taken by somebody else, it would keep a trigger from ever firing.
+            raise Unprocessable
         data = asked.pop("execution_data", {})
         new, alias = intake.new_execution(data=data, idempotency_key=key, **asked)
         (execution,) = services.store([new], alias)
