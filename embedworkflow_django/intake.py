@@ -22,7 +22,7 @@ from .exceptions import InvalidExecution
 from .keys import uuid7
 from .models import Execution, source_id, source_type
 
-# The values of the API's ``id_type`` (API page, section 7).
+# The values of the API's ``id_type``, from its documentation.
 ID_TYPES = ("id", "key", "hashid")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]+")

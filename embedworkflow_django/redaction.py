@@ -13,7 +13,7 @@ from . import conf
 from .exceptions import InvalidExecution
 
 REDACTED = "••••••"
-# What a node or an action type says in lines of ``name: value`` (API page, sections 6.2 and 9).
+# What a node or an action type says in lines of ``name: value``, as documented.
 LINES = frozenset({"headers", "params"})
 _LINE = re.compile(r"^([^:\r\n]*):(.*)$", re.MULTILINE)
 _HIDDEN_LINE = f": {REDACTED}"

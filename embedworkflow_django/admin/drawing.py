@@ -21,7 +21,7 @@ from . import presentation
 from .graph import Graph, Link, Node, Point
 from .layout import HEIGHT, LOOP, WIDTH, Layout, place
 
-# What the API says of an action (API page, 6.1), in our words and silhouettes.
+# What the API says of an action (in its documentation), in our words and silhouettes.
 _WORDS = {
     "idle": (gettext_lazy("idle"), Status.QUEUED),
     "running": (gettext_lazy("running"), Status.RUNNING),

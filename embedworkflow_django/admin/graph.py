@@ -24,7 +24,7 @@ MAX_ENTRIES = 5_000
 MAX_TEXT = 200
 # The most places at which an edge is cut, for a try.
 MAX_HYPHENS = 40
-# The node at which every workflow begins (API page, 6.1); it is no action, and has no status.
+# The node at which every workflow begins, as documented; it is no action, and has no status.
 START = "start_of_workflow"
 
 _OPEN = "open"

@@ -98,7 +98,7 @@ def update_account(request: Request) -> Reply:
 
 
 def usage(request: Request) -> Reply:
-    """Count what happened in a window, 30 days up to the end of this day by default."""
+    """Count what happened in a window; that it ends with this day by default is assumed."""
     midnight = request.engine.clock.now() // DAY * DAY
     start = _moment(request, "start_time", midnight - USAGE_DAYS * DAY)
     end = _moment(request, "end_time", midnight + DAY - 1)
