@@ -430,6 +430,7 @@ def test_the_sandbox_listens_to_this_machine_only():
     ("name", "status"),
     [
         ("127.0.0.1:8765", 200),
+        ("127.0.0.2:8765", 200),
         ("[::1]:8765", 200),
         ("LOCALHOST", 200),
         ("shop.localhost:1", 200),
