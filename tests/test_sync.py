@@ -74,14 +74,19 @@ def test_the_interval_of_days_ends_at_the_cap_too(settings):
     assert [1, 2, 4, 7, 7, 7] == days
 
 
-def test_polls_slow_down_while_nothing_moves_and_speed_up_when_something_does(river, running):
-    """``polls`` counts the answers in a row that brought nothing."""
+def three_waits(river):
+    """Return how long the row waits after each of three turns, in seconds."""
     waits = []
     for _ in range(3):
         river.work()
         waits.append((river.row().due_at - river.row().synced_at).total_seconds())
         river.make_due()
-    assert [1, 2, 4] == waits
+    return waits
+
+
+def test_polls_slow_down_while_nothing_moves_and_speed_up_when_something_does(river, running):
+    """``polls`` counts the answers in a row that brought nothing."""
+    assert [1, 2, 4] == three_waits(river)
     assert 2 == river.row().polls
     river.sandbox.advance(1800)
     river.sandbox.advance(7200)
@@ -252,13 +257,8 @@ def test_stopping_is_tried_no_more_often_than_is_asked(river, running):
     """The longer nothing moves, the longer is the wait between two tries."""
     river.sandbox.faults.add(500, method="POST", path="*/stop", times=None)
     services.stop(river.row())
-    waits = []
-    for _ in range(3):
-        river.work()
-        waits.append((river.row().due_at - river.row().synced_at).total_seconds())
-        river.make_due()
 
-    assert [1, 2, 4] == waits
+    assert [1, 2, 4] == three_waits(river)
 
 
 def test_a_refused_account_does_not_lose_what_runs(river, running):

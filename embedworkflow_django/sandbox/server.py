@@ -94,7 +94,8 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         Args:
             host: The call's `Host` header; empty if there was none.
         """
-        if self._tls is not None or not _is_loopback(str(self.server_address[0])):
+        address = ipaddress.ip_address(str(self.server_address[0]))
+        if self._tls is not None or not address.is_loopback:
             return True
         try:
             name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
@@ -215,10 +216,6 @@ def _is_address(name: str) -> bool:
         ipaddress.ip_address(name)
         return True
     return False
-
-
-def _is_loopback(address: str) -> bool:
-    return ipaddress.ip_address(address).is_loopback
 
 
 def _read_headers(stream: BufferedIOBase) -> dict[str, str]:
