@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from .stage import Stage
 
@@ -164,17 +165,19 @@ def _populate(stage: Stage) -> None:
     wait(lambda: not Execution.objects.filter(pk=stopped.pk, status=Status.RUNNING), "stopped")
 
 
-def _queued_later(place: Callable, faults: object) -> object:
+def _queued_later(place: Callable, faults: Any) -> object:
     from django.utils import timezone
 
     from embedworkflow_django.models import Execution, Status
 
-    faults.add(503, **EXECUTE)
+    # Every call, since the jitter may let the next one follow at once.
+    outage = faults.add(503, times=None, **EXECUTE)
     execution = place(Status.QUEUED)
     rows = Execution.objects.filter(pk=execution.pk, claim="").exclude(last_error="")
     # The back-off of the tenth attempt, so that pictures show a place in the queue.
     later = timezone.now() + timedelta(minutes=15)
     wait(lambda: rows.update(due_at=later), "refused for now")
+    faults.remove(outage)
     return execution
 
 
