@@ -447,15 +447,22 @@ def _columns(vendor: str) -> tuple[str, str]:
     return connection.ops.quote_name(Execution._meta.db_table), ", ".join(columns)
 
 
+@lru_cache(maxsize=8)
+def _converters(vendor: str) -> tuple[list[str], dict[int, Any]]:
+    """Return the names of a row's attributes, and what makes their values of a database's."""
+    connection = next(c for c in connections.all() if c.vendor == vendor)
+    compiler = Execution.objects.using(connection.alias).query.get_compiler(connection.alias)
+    fields: list[Any] = list(Execution._meta.concrete_fields)
+    columns = [field.get_col(Execution._meta.db_table) for field in fields]
+    return [field.attname for field in fields], compiler.get_converters(columns)
+
+
 def _read(connection: BaseDatabaseWrapper, rows: list[Any]) -> list[Execution]:
     """Return rows of all columns as a query would."""
     if not rows:
         return []
-    fields: list[Any] = list(Execution._meta.concrete_fields)
+    names, converters = _converters(connection.vendor)
     compiler = Execution.objects.using(connection.alias).query.get_compiler(connection.alias)
-    table = Execution._meta.db_table
-    converters = compiler.get_converters([field.get_col(table) for field in fields])
-    names = [field.attname for field in fields]
     return [
         Execution.from_db(connection.alias, names, row)
         for row in compiler.apply_converters(rows, converters)
