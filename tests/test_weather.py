@@ -8,6 +8,8 @@ from dataclasses import replace
 import pytest
 from django.db import connection
 
+from embedworkflow_django.sandbox import Sandbox
+
 from . import programs
 from .weather.scenes import SCENES, SLOW, play
 
@@ -85,6 +87,27 @@ def test_a_child_of_a_fork_waits_for_no_thread_of_its_parent(use, monkeypatch):
         """,
         configuration={"SECRET_KEY": "sk_test_fork", "DISPATCHER": "worker", "RATE": 5},
     )
+
+
+IMPORTS = """
+from embedworkflow_django import connections, exceptions
+client = connections.client()
+loaded = set(sys.modules)
+client.execute_workflow("welcome", id_type="key")
+try:
+    client.execute_workflow("nowhere")
+except exceptions.NotFound:
+    pass
+assert loaded == set(sys.modules), set(sys.modules) - loaded
+"""
+
+
+def test_a_call_imports_nothing():
+    """A child of a fork in the middle of an import would have half of a module for ever."""
+    with Sandbox() as sandbox:
+        sandbox.add_workflow("welcome")
+        configuration = {"SECRET_KEY": sandbox.secret_key, "BASE_URL": sandbox.base_url}
+        programs.run(IMPORTS, configuration=configuration)
 
 
 @pytest.mark.django_db(transaction=True, databases="__all__")

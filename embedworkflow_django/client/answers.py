@@ -89,7 +89,7 @@ class Answer:
             return None
         try:
             # A server may repeat what it was sent in a success as well.
-            return _DECODER.decode(self.secret.scrub(self.content.decode("utf-8-sig")))
+            return _DECODER.decode(self.secret.scrub(self._text()))
         except (ValueError, RecursionError) as error:
             problem = f"The answer is not JSON{self._media_type()}: {error}"
         raise self.error(exceptions.InvalidAnswer, problem)
@@ -153,13 +153,18 @@ class Answer:
         del raw
         raise self.error(exceptions.InvalidAnswer, problem)
 
+    def _text(self) -> str:
+        # By no codec that is imported when it is first used: a fork at that moment would leave its
+        # child with half of it, for ever.
+        return self.content.decode().removeprefix("\ufeff")
+
     def _words(self) -> str:
         """Return the API's own words; the documentation shows no error body."""
         location = self.headers.get("location")
         if location and self.status_code // 100 == 3:  # noqa: PLR2004
             return f"The API redirects to {location.partition('?')[0]}"
         try:
-            return _sentence(_DECODER.decode(self.content.decode("utf-8-sig")))
+            return _sentence(_DECODER.decode(self._text()))
         except (ValueError, RecursionError):
             return ""
 
