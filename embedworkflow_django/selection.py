@@ -10,9 +10,10 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from django.apps import apps
 from django.db.models import Q, QuerySet
 
-from .models import Execution
+from .models import Execution, source_type
 
 _SOURCE = re.compile(r"([a-z_]\w*\.[a-z_]\w*):(.+)", re.IGNORECASE)
 _UUID_START = re.compile(r"[0-9a-f-]{8,36}", re.IGNORECASE)
@@ -23,14 +24,15 @@ def search(queryset: QuerySet[Execution], term: str) -> QuerySet[Execution]:
 
     Args:
         queryset: The executions to search.
-        term: A source as ``app.model:pk``; an id or its beginning, of eight digits at least; a
-            remote id, a hashid or an idempotency key; or else a workflow. All exactly.
+        term: A source as ``app.model:pk``, that of a proxy as its model's; an id or its beginning,
+            of eight digits at least; a remote id, a hashid or an idempotency key; or else a
+            workflow. All exactly.
     """
     if "\0" in term:
         return queryset.none()  # No database stores it, and not every one takes it.
     exactly = Q(remote_id=term) | Q(idempotency_key=term) | Q(hashid=term)
     if source := _SOURCE.fullmatch(term):
-        about = Q(source_type=source[1].lower(), source_id=source[2].strip())
+        about = Q(source_type=_label(source[1]), source_id=source[2].strip())
         return queryset.filter(exactly | about)
     if _UUID_START.fullmatch(term) and (digits := term.replace("-", "")):
         return queryset.filter(exactly | Q(pk__range=_uuids_from(digits)))
@@ -57,6 +59,14 @@ def matching(queryset: QuerySet[Execution], filters: Mapping[str, Any]) -> Query
     if "before" in filters:
         queryset = queryset.filter(pk__lt=filters["before"])
     return search(queryset, filters["q"]) if "q" in filters else queryset
+
+
+def _label(model: str) -> str:
+    """Return the label under which a model, or what it is a proxy of, is a source."""
+    try:
+        return source_type(apps.get_model(model))
+    except LookupError:
+        return model.lower()
 
 
 def _uuids_from(digits: str) -> tuple[uuid.UUID, uuid.UUID]:

@@ -500,9 +500,21 @@ def test_search_finds_what_is_asked_for_exactly(chef):
         "Xk3qP",
         "welcome-email",
         "bakery.cake:17",
+        "bakery.cheapcake:17",
+        "bakery.CheapCake:17",
         "Bakery.Cake: 17",
     )
-    misses = ("welcome", "019a", "bakery.cake:1", "bakery.cake", "%", "-" * 8, "f" * 36)
+    misses = (
+        "welcome",
+        "019a",
+        "bakery.cake:1",
+        "bakery.cheapcake:1",
+        "bakery.gone:17",
+        "bakery.cake",
+        "%",
+        "-" * 8,
+        "f" * 36,
+    )
 
     assert {term: [wanted.pk] for term in hits} == {term: listed(chef, q=term) for term in hits}
     assert {term: [] for term in misses} == {term: listed(chef, q=term) for term in misses}
