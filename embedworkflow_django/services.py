@@ -214,15 +214,35 @@ def run_again(
         InvalidTransition: The execution was deleted.
         ConfigurationError: The account is not configured any more.
     """
+    return run_again_once(execution, None, data=data, by=by)[0]
+
+
+def run_again_once(
+    execution: Execution,
+    idempotency_key: str | None,
+    *,
+    data: Mapping[str, Any] | _Unset | None = UNSET,
+    by: str = "",
+) -> tuple[Execution, bool]:
+    """Do what ``run_again`` does, once under a key; return the row, and whether it is new.
+
+    Args:
+        execution: The one to repeat, whatever its status.
+        idempotency_key: There is one execution per account and key; ``None`` for always a new one.
+        data: Other data than that one's.
+        by: The person who wants it, for the history.
+    """
     using = _fresh(execution)
     again = intake.another_run(
         execution, execution.execution_data if isinstance(data, _Unset) else data
     )
+    again.idempotency_key = idempotency_key
     with transaction.atomic(using=using):
-        store([again], using)
-        if by:
+        stored = store([again], using)[0]
+        is_new = stored.pk == again.pk
+        if by and is_new:
             _note(execution, "run again", by, run_again_as=str(again.pk))
-    return again
+    return stored, is_new
 
 
 def cancel(execution: Execution, *, by: str = "") -> Execution:

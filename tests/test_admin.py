@@ -104,6 +104,11 @@ def page_of(client, execution, **query):
     return answer.text
 
 
+def yes(**more):
+    """Return what a question posts when it is confirmed."""
+    return {"confirmed": "yes", "key": str(uuid.uuid4()), **more}
+
+
 def pressed(client, page_url, verb):
     """Press a verb's button on a page, as a browser does: on its own URL, or on the page's."""
     page = client.get(page_url).text
@@ -616,7 +621,7 @@ def test_what_came_from_outside_is_escaped(chef):
         chef.get(url("changelist"), {"q": evil, "workflow": evil}),
         chef.get(url("change", execution.pk)),
         chef.post(url("run_again", execution.pk)),
-        chef.post(url("run_again", execution.pk), {"confirmed": "yes"}, follow=True),
+        chef.post(url("run_again", execution.pk), yes(), follow=True),
         chef.post(
             url("changelist"),
             {"action": "cancel", "_selected_action": [str(execution.pk)], "confirmed": "1"},
@@ -804,7 +809,7 @@ def test_a_button_acts_and_says_who_did_it(chef, verb):
     """After the confirmation it is done, logged under the person's name and reported."""
     execution = make(**FITTING[verb])
 
-    answer = chef.post(url(verb, execution.pk), {"confirmed": "yes"}, follow=True)
+    answer = chef.post(url(verb, execution.pk), yes(), follow=True)
 
     assert 1 == len(messages(answer))
     assert "1 execution" in messages(answer)[0]
@@ -816,7 +821,7 @@ def test_what_the_verbs_do(chef):
     """Each verb is the service of that name."""
     rows = {verb: make(**FITTING[verb]) for verb in FITTING}
     for verb, row in rows.items():
-        chef.post(url(verb, row.pk), {"confirmed": "yes", "answer": "resend"})
+        chef.post(url(verb, row.pk), yes(answer="resend"))
         row.refresh_from_db()
 
     assert Status.CANCELED == rows["cancel"].status
@@ -830,7 +835,7 @@ def test_run_again_leads_to_the_new_execution(chef):
     """After running again one looks at the new run, and the log names it."""
     execution = make()
 
-    answer = chef.post(url("run_again", execution.pk), {"confirmed": "yes"})
+    answer = chef.post(url("run_again", execution.pk), yes())
 
     again = execution.run_again_as.get()
     assert url("change", again.pk) == answer.url
@@ -894,7 +899,7 @@ def test_a_missing_account_is_told_too(chef):
     """A configuration that does not fit is a sentence, not a server error."""
     execution = make(account="gone")
 
-    answer = chef.post(url("run_again", execution.pk), {"confirmed": "yes"}, follow=True)
+    answer = chef.post(url("run_again", execution.pk), yes(), follow=True)
 
     (message,) = messages(answer)
     assert "There is no account &#x27;gone&#x27; in EMBEDWORKFLOW." in message
@@ -973,7 +978,7 @@ def test_all_that_match_are_frozen_up_to_a_limit(chef, monkeypatch):
 
 def edit(client, row, data, **more):
     """Run an execution again with other data, typed as text."""
-    form = {"confirmed": "yes", "execution_data": data, **more}
+    form = yes(execution_data=data, **more)
     return client.post(url("run_again", row.pk), form, follow=True)
 
 
@@ -1058,7 +1063,7 @@ def test_data_too_large_to_edit_is_run_again_as_it_is(chef):
     """It is offered for no editing, rather than cut off."""
     row = make(execution_data={"much": "x" * (presentation.MAX_JSON + 1)})
     assert "Edit the data" not in chef.post(url("run_again", row.pk)).text
-    chef.post(url("run_again", row.pk), {"confirmed": "yes"})
+    chef.post(url("run_again", row.pk), yes())
 
     assert row.execution_data == Execution.objects.get(run_again_of=row).execution_data
 
@@ -1083,9 +1088,9 @@ def test_a_row_that_is_deleted_meanwhile_is_reported(chef):
     request = chef.get(url("changelist")).wsgi_request
     gone = uuid.uuid4()
 
-    done, refused = model_admin.perform(request, actions.VERBS["cancel"], [gone])
+    report = model_admin.perform(request, actions.VERBS["cancel"], [gone])
 
-    assert ([], [(str(gone), "It does not exist any more.")]) == (done, refused)
+    assert ([], [], [(str(gone), "It does not exist any more.")]) == report
 
 
 # A subclass on a site of its own
@@ -1098,7 +1103,7 @@ def test_a_subclass_on_its_own_site_stays_on_it(chef):
 
     page = chef.get(f"{base}/change/").text
     question = pressed(chef, f"{base}/change/", "run_again").text
-    done = chef.post(f"{base}/run-again/", {"confirmed": "yes"})
+    done = chef.post(f"{base}/run-again/", yes())
 
     assert f'action="{base}/run-again/"' in question
     assert "/admin/embedworkflow" not in page + question
@@ -1127,7 +1132,7 @@ def test_the_question_of_an_action_tells_no_more_than_the_page(chef):
     for row, shown in ((mine, True), (hidden, False)):
         form = {"action": "run_again", "_selected_action": [str(row.pk)]}
         assert shown == ("sacher" in chef.post(base, form).text)
-        answer = chef.post(base, form | {"confirmed": "yes"}, follow=True)
+        answer = chef.post(base, form | yes(), follow=True)
         assert shown == ("was queued again" in messages(answer)[0])
 
 

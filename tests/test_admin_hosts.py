@@ -163,7 +163,7 @@ def run(client, obj, data=None, **fields):
     """Open the page on which a workflow is run, and press its button."""
     page = url(obj, "run_workflow")
     form = client.get(page, fields).context["form"]
-    posted = {"key": form["key"].value(), "execution_data": form["execution_data"].value()}
+    posted = {"key": form.question, "execution_data": form["execution_data"].value()}
     if data is not None:
         posted["execution_data"] = data
     return client.post(page, posted | fields)
@@ -544,7 +544,7 @@ def test_pressing_twice_runs_once(boss):
     cake = Cake.objects.create(name="Sacher")
     page = url(cake, "run_workflow")
     form = boss.get(page).context["form"]
-    posted = {"key": form["key"].value(), "execution_data": "{}", "workflow": "taste"}
+    posted = {"key": form.question, "execution_data": "{}", "workflow": "taste"}
 
     first, second = boss.post(page, posted), boss.post(page, posted)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import django
 import pytest
 from django.contrib import admin
@@ -97,7 +99,8 @@ def url(page, *args):
 
 def confirm(verb):
     """Return the fields with which a verb is confirmed."""
-    return {"confirmed": "yes", "answer": "resend"} if verb == "resolve" else {"confirmed": "yes"}
+    yes = {"confirmed": "yes", "key": str(uuid.uuid4())}
+    return {**yes, "answer": "resend"} if verb == "resolve" else yes
 
 
 @pytest.mark.parametrize("visitor", VISITORS)
@@ -192,7 +195,7 @@ def test_a_verbs_url_does_nothing_on_get(visit, visitor, verb):
 def test_an_action_takes_its_right(visit, visitor, verb):
     """Posting an action to the list carries it out for those with its right only."""
     execution = make(verb)
-    form = {"action": verb, "_selected_action": [str(execution.pk)], "confirmed": "yes"}
+    form = {"action": verb, "_selected_action": [str(execution.pk)], **confirm(verb)}
 
     answer = visit(visitor).post(url("changelist"), form)
 

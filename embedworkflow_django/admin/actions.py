@@ -26,7 +26,7 @@ from .. import conf, jobs, redaction, selection
 from ..exceptions import EmbedWorkflowError, InvalidExecution
 from ..models import Execution, Job
 from . import frozen, lists, presentation, quick, sources, verbs
-from .forms import DataForm, ResolveForm
+from .forms import NO_KEY, DataForm, OnceForm, ResolveForm
 from .shell import CONFIRMED, ShellMixin, page_on
 from .verbs import VERBS, Verb
 
@@ -137,11 +137,20 @@ class VerbsMixin(ShellMixin):
             if len(rows) == 1:
                 return self.resolve_page(request, rows[0], ResolveForm())
             self._tell_limit(request, 1)
-        elif CONFIRMED not in request.POST:
+        elif not self._is_answered(request, verb):
             return self.confirmation(request, verb, rows, action_url="")
         else:
             self._report(request, verb, *self.perform(request, verb, [row.pk for row in rows]))
         return None
+
+    def _is_answered(self, request: HttpRequest, verb: Verb) -> bool:
+        """Return whether a question was answered, with its key if it takes one; tell if not so."""
+        if CONFIRMED not in request.POST:
+            return False
+        if verb.done_before and not OnceForm(request.POST).is_valid():
+            self.message_user(request, NO_KEY, messages.ERROR)
+            return False
+        return True
 
     def acts_on_all(self, verb: Verb) -> bool:
         """Return whether all that match a filter may be left to a job, for any number.
@@ -313,7 +322,7 @@ class VerbsMixin(ShellMixin):
         edited = bool(initial) and {CONFIRMED, "execution_data"} <= request.POST.keys()
         form = DataForm(request.POST if edited else None, initial={"execution_data": initial})
         page = partial(self.confirmation, request, verbs.RUN_AGAIN, [execution], action_url=url)
-        if CONFIRMED not in request.POST or (edited and not form.is_valid()):
+        if not self._is_answered(request, verbs.RUN_AGAIN) or (edited and not form.is_valid()):
             return page(data_form=form if initial else None)
         arguments: dict[str, Any] = {}
         if edited:
@@ -324,13 +333,14 @@ class VerbsMixin(ShellMixin):
             except InvalidExecution as error:
                 form.add_error("execution_data", str(error))
                 return page(data_form=form)
-        done, refused = self.perform(request, verbs.RUN_AGAIN, [execution.pk], **arguments)
+        done, before, refused = self.perform(request, verbs.RUN_AGAIN, [execution.pk], **arguments)
         if refused and edited:
             # What was typed is not lost.
             form.add_error("execution_data", refused[0][1])
             return page(data_form=form)
-        self._report(request, verbs.RUN_AGAIN, done, refused)
-        return HttpResponseRedirect(self.url_of(request, "change", (done or [execution])[0].pk))
+        self._report(request, verbs.RUN_AGAIN, done, before, refused)
+        result = [*done, *before, execution][0]
+        return HttpResponseRedirect(self.url_of(request, "change", result.pk))
 
     def _editable(self, request: HttpRequest, execution: Execution) -> str:
         """Return an execution's data to be edited, as its viewer may see it; empty if too large."""
@@ -342,30 +352,34 @@ class VerbsMixin(ShellMixin):
     def _perform_one(
         self, request: HttpRequest, verb: Verb, execution: Execution, **arguments: Any
     ) -> HttpResponse:
-        done, refused = self.perform(request, verb, [execution.pk], **arguments)
-        self._report(request, verb, done, refused)
-        result = done[0] if done else execution
-        return HttpResponseRedirect(self.url_of(request, "change", result.pk))
+        self._report(request, verb, *self.perform(request, verb, [execution.pk], **arguments))
+        return HttpResponseRedirect(self.url_of(request, "change", execution.pk))
 
     # Both
 
     def perform(
         self, request: HttpRequest, verb: Verb, ids: Iterable[uuid.UUID], **arguments: Any
-    ) -> tuple[list[Execution], Refusals]:
+    ) -> tuple[list[Execution], list[Execution], Refusals]:
         """Carry out a verb row by row; one that is refused does not keep the others from it.
 
         Args:
-            request: Whose user does it.
+            request: Whose user does it; with the question's key, if the verb creates something.
             verb: What to do.
             ids: The rows.
             arguments: What else the verb's service takes.
 
         Returns:
-            The executions that came of it, and for each row refused its name and the reason.
+            The executions that came of it, those that had come of it before, and for each row
+            refused its name and the reason.
         """
         done: list[Execution] = []
+        before: list[Execution] = []
+        form = OnceForm(request.POST)
         refused: Refusals = []
         for pk in ids:
+            if verb.done_before:
+                key = form.idempotency_key(request.user, verb.name, pk)
+                arguments["idempotency_key"] = key
             execution = self.get_queryset(request).filter(pk=pk).first()
             if execution is None:
                 refused.append((str(pk), _("It does not exist any more.")))
@@ -374,9 +388,11 @@ class VerbsMixin(ShellMixin):
             else:
                 try:
                     done.append(self._perform(request, verb, execution, arguments))
+                except verbs.DoneBefore as known:
+                    before.append(known.execution)
                 except (EmbedWorkflowError, conf.ConfigurationError) as error:
                     refused.append((str(execution), str(error)))
-        return done, refused
+        return done, before, refused
 
     def _perform(
         self, request: HttpRequest, verb: Verb, execution: Execution, arguments: dict[str, Any]
@@ -391,10 +407,17 @@ class VerbsMixin(ShellMixin):
         return result
 
     def _report(
-        self, request: HttpRequest, verb: Verb, done: list[Execution], refused: Refusals
+        self,
+        request: HttpRequest,
+        verb: Verb,
+        done: list[Execution],
+        before: list[Execution],
+        refused: Refusals,
     ) -> None:
         if done:
             self.message_user(request, verb.done % {"count": len(done)}, messages.SUCCESS)
+        if before:
+            self.message_user(request, verb.done_before % {"count": len(before)}, messages.WARNING)
         for name, reason in refused[:MAX_REPORTED]:
             self.message_user(request, format_html("{}: {}", name, reason), messages.WARNING)
         if more := len(refused) - MAX_REPORTED if len(refused) > MAX_REPORTED else 0:
@@ -426,6 +449,7 @@ class VerbsMixin(ShellMixin):
         context = {
             "title": verb.question % {"count": len(rows)},
             "verb": verb,
+            "key": OnceForm(request.POST).question if verb.done_before else "",
             "rows": [_affected(verb, row, links) for row in rows],
             "noted": any(verb.obstacle(row) for row in rows),
             "data": single

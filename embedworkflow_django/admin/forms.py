@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any
 
 from django import forms
@@ -36,6 +37,33 @@ class ResolveForm(forms.Form):
         elif not data.get("remote_id") and "remote_id" not in self.errors:
             self.add_error("remote_id", _("Give the remote id of the execution that did happen."))
         return data
+
+
+NO_KEY = _(
+    "Nothing was done: the answer came without the key of its question. Please answer once more."
+)
+
+
+class OnceForm(forms.Form):
+    """What a question carries so that it is answered once: pressing twice, or going back."""
+
+    key = forms.UUIDField(error_messages=dict.fromkeys(("required", "invalid"), NO_KEY))
+
+    @property
+    def question(self) -> uuid.UUID:
+        """The key that the page carries: the one that came, or a new one."""
+        came = self.is_bound and "key" not in self.errors
+        return self.cleaned_data["key"] if came else uuid.uuid4()
+
+    def idempotency_key(self, user: Any, *about: Any) -> str:
+        """Return the key of what an answer creates: nobody else's, and nothing else's.
+
+        Args:
+            user: Who answers.
+            about: What is to be done, and to what.
+        """
+        said = json.dumps([str(user.pk), *map(str, about)])
+        return f"admin:{uuid.uuid5(self.question, said)}"
 
 
 class DataForm(forms.Form):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
@@ -180,7 +179,9 @@ class WorkflowsAdminMixin(_ModelAdmin):
             try:
                 if not unredacted:
                     data = redaction.restore(data, preview.execution_data)
-                execution = self._execute(request, obj, offer, data, form.cleaned_data["key"])
+                about = (source_type(obj), source_id(obj), offer.name)
+                key = form.idempotency_key(request.user, *about)
+                execution = self._execute(request, obj, offer, data, key)
             except _REFUSED as error:
                 form.add_error("execution_data", str(error))
             else:
@@ -189,7 +190,7 @@ class WorkflowsAdminMixin(_ModelAdmin):
         elif not form.is_bound:
             shown = presentation.shown(preview.execution_data, unredacted=unredacted)
             text = json.dumps(shown, indent=2, ensure_ascii=False)
-            form = RunForm(initial={"key": uuid.uuid4(), "execution_data": text})
+            form = RunForm(initial={"execution_data": text})
         return self._run_page(
             request,
             obj,
@@ -215,12 +216,12 @@ class WorkflowsAdminMixin(_ModelAdmin):
         return preview, ""
 
     def _execute(
-        self, request: HttpRequest, obj: models.Model, offer: Offer, data: Any, key: uuid.UUID
+        self, request: HttpRequest, obj: models.Model, offer: Offer, data: Any, key: str
     ) -> Execution:
         # Who did it is known for certain, or it was not done.
         with transaction.atomic(using=router.db_for_write(Execution, instance=obj)):
             execution = services.execute(
-                data=data, source=obj, idempotency_key=f"admin:{key}", **offer.arguments
+                data=data, source=obj, idempotency_key=key, **offer.arguments
             )
             # What this has just stored has no history yet.
             new = not execution.events.exists()

@@ -7,13 +7,12 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from django import forms
 from django.apps import apps
 from django.db import models
 
 from .. import conf, encoding, redaction, triggers
 from ..exceptions import UnencodableData
-from .forms import DataForm
+from .forms import DataForm, OnceForm
 
 logger = logging.getLogger("embedworkflow_django")
 
@@ -48,11 +47,8 @@ class Offer:
         }
 
 
-class RunForm(DataForm):
+class RunForm(OnceForm, DataForm):
     """What a workflow is run with, as a person has edited it."""
-
-    # Made when the page is: pressing twice, or going back and pressing again, runs once.
-    key = forms.UUIDField(widget=forms.HiddenInput)
 
 
 def of_triggers(obj: models.Model) -> Iterator[Offer]:

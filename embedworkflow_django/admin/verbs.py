@@ -10,9 +10,18 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from .. import services
+from ..exceptions import EmbedWorkflowError
 from ..models import Execution, Status
 
 _UNDECIDED = _("Nobody knows whether it started; resolve it first.")
+
+
+class DoneBefore(EmbedWorkflowError):  # noqa: N818 - not an error: it is as it was wanted
+    """The question has been answered before."""
+
+    def __init__(self, execution: Execution) -> None:
+        super().__init__()
+        self.execution = execution
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +35,12 @@ class Verb:
         question: The confirmation's heading, for a ``count``.
         explanation: What it does, for the confirmation.
         done: What is reported afterwards, for a ``count``.
-        call: Does it for a person and returns the execution that came of it.
+        call: Does it for a person and returns the execution that came of it. What creates one
+            takes an ``idempotency_key``, and raises ``DoneBefore`` with the one that has it.
         obstacle: Says why it makes no sense for an execution; empty if it does. A hint for the
             pages only: the service decides.
+        done_before: What is reported where it was done by the same answer before, for a ``count``;
+            none where doing it twice changes nothing.
     """
 
     name: str
@@ -39,6 +51,7 @@ class Verb:
     done: Any
     call: Callable[..., Execution]
     obstacle: Callable[[Execution], Any]
+    done_before: Any = ""
 
     @property
     def title(self) -> str:
@@ -93,8 +106,11 @@ def _refresh(execution: Execution, by: str) -> Execution:
     return services.refresh(execution, by=by)
 
 
-def _run_again(execution: Execution, by: str, **data: Any) -> Execution:
-    return services.run_again(execution, by=by, **data)
+def _run_again(execution: Execution, by: str, *, idempotency_key: str, **data: Any) -> Execution:
+    again, is_new = services.run_again_once(execution, idempotency_key, by=by, **data)
+    if not is_new:
+        raise DoneBefore(again)
+    return again
 
 
 def _cancel(execution: Execution, by: str) -> Execution:
@@ -148,6 +164,12 @@ RUN_AGAIN = Verb(
     ),
     call=_run_again,
     obstacle=_unrepeatable,
+    done_before=ngettext_lazy(
+        "%(count)d execution was run again from this page before, so it was not run once more.",
+        "%(count)d executions were run again from this page before, so they were not run once "
+        "more.",
+        "count",
+    ),
 )
 CANCEL = Verb(
     name="cancel",
