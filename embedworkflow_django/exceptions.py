@@ -43,6 +43,7 @@ The docstring of a class is its message where the API gave none.
 # ruff: noqa: N818 -- an error is called by what happened.
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 __all__ = [
@@ -254,6 +255,21 @@ class ServerError(APIError):
 
     retryable = True
     ambiguous = True
+
+
+# Those that embed, override and isolate, and the marks; see UAX #9.
+_BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def escape_bidi(text: str) -> str:
+    r"""Escape what turns the direction of text: shown by its number, ``\u202e``, it turns nothing.
+
+    Isolating such text does not hold: it may close the isolate, in ``<bdi>`` as well.
+
+    Args:
+        text: Any text, from a server or a person that is not trusted.
+    """
+    return _BIDI.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def printable(text: str, *, keep: str = "") -> str:

@@ -18,6 +18,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from .exceptions import escape_bidi
 from .fields import ExactCharField, PartialIndex
 from .keys import uuid7
 
@@ -242,7 +243,7 @@ class Execution(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.workflow} {self.id}"
+        return escape_bidi(f"{self.workflow} {self.id}")
 
     @property
     def is_final(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -23,7 +22,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from .. import conf, jobs, redaction, selection
-from ..exceptions import EmbedWorkflowError, InvalidExecution
+from ..exceptions import EmbedWorkflowError, InvalidExecution, escape_bidi
 from ..models import Execution, Job
 from . import frozen, lists, presentation, quick, sources, verbs
 from .forms import NO_KEY, DataForm, OnceForm, ResolveForm
@@ -345,8 +344,7 @@ class VerbsMixin(ShellMixin):
     def _editable(self, request: HttpRequest, execution: Execution) -> str:
         """Return an execution's data to be edited, as its viewer may see it; empty if too large."""
         unredacted = self.may_see_data(request, execution)
-        data = presentation.shown(execution.execution_data, unredacted=unredacted)
-        text = json.dumps(data, indent=2, ensure_ascii=False)
+        text = presentation.document(execution.execution_data, unredacted=unredacted)
         return text if len(text) <= presentation.MAX_JSON else ""
 
     def _perform_one(
@@ -495,6 +493,8 @@ def _affected(verb: Verb, row: Execution, links: sources.SourceLinks) -> dict[st
     return {
         "execution": row,
         "badge": presentation.badge(row.status),
+        "workflow": escape_bidi(row.workflow),
         "source": sources.link(row, links.url(row)),
+        "user_key": escape_bidi(row.user_key),
         "obstacle": verb.obstacle(row),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .. import figures
+from ..exceptions import escape_bidi
 
 
 def refused(error: str) -> bool:
@@ -16,4 +17,4 @@ def refused_accounts() -> dict[str, str]:
     The living workers say which accounts they have paused; where no worker lives, the executions
     that are due longest do. One query, or two, for a few rows.
     """
-    return {pause.account: pause.reason for pause in figures.pauses() if pause.refused}
+    return {pause.account: escape_bidi(pause.reason) for pause in figures.pauses() if pause.refused}

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from .. import conf, figures
+from ..exceptions import escape_bidi
 from ..figures import Count, Outcomes, Overview, Pause, Sign
 from ..models import Status
 from ..pauses import Kind
@@ -184,9 +185,10 @@ def _percent(part: float) -> str:
 
 
 def _workflow(outcomes: Outcomes, list_url: str) -> dict[str, Any]:
-    label = _("%(workflow)s, hour by hour") % {"workflow": outcomes.workflow}
+    name = escape_bidi(outcomes.workflow)
+    label = _("%(workflow)s, hour by hour") % {"workflow": name}
     return {
-        "name": outcomes.workflow,
+        "name": name,
         "url": _listed(list_url, workflow=outcomes.workflow),
         "chart": charts.bars(outcomes, label),
         **_sums(outcomes),
@@ -213,7 +215,7 @@ def _pause(pause: Pause, now: datetime) -> dict[str, Any]:
     return {
         "account": pause.account,
         "kind": Kind(pause.kind).label if known else "",
-        "words": pause.reason,
+        "words": escape_bidi(pause.reason),
         "is_refused": pause.refused,
         "until": presentation.moment(pause.until, now),
         "until_when": presentation.timestamp(pause.until),

@@ -8,6 +8,7 @@ from django.db import connections
 from django.db.models import QuerySet
 from django.db.models.expressions import RawSQL
 
+from ..exceptions import escape_bidi
 from ..models import Execution
 from . import lists, presentation
 
@@ -67,6 +68,7 @@ def described(execution: Execution) -> dict[str, Any]:
     """Return what a page shows of another execution."""
     return {
         "execution": execution,
+        "workflow": escape_bidi(execution.workflow),
         "badge": presentation.badge(execution.status),
         "created": presentation.timestamp(execution.created_at),
     }

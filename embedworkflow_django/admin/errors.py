@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
+from ..exceptions import escape_bidi
 from ..models import Execution
 
 # As an APIError writes itself; see exceptions.py.
@@ -42,7 +43,7 @@ class Trouble:
 
 def explain(execution: Execution) -> Trouble | None:
     """Return what an execution's last error says; ``None`` if there was none."""
-    found = _ERROR.fullmatch(execution.last_error)
+    found = _ERROR.fullmatch(escape_bidi(execution.last_error))
     if found is None or not execution.last_error:
         return None
     code = int(found["code"]) if found["code"] else None
@@ -108,9 +109,9 @@ def _not_found(execution: Execution) -> str:
         "Embed Workflow, published, and that of the user “%(user)s” and of the environment of the "
         "account “%(account)s”?"
     ) % {
-        "workflow": execution.workflow,
+        "workflow": escape_bidi(execution.workflow),
         "id_type": execution.id_type,
-        "user": execution.user_key or "main",
+        "user": escape_bidi(execution.user_key) or "main",
         "account": execution.account,
     }
 

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as django_gettext
 from django.utils.translation import gettext_lazy as _
 
 from .. import conf, selection
+from ..exceptions import escape_bidi
 from ..models import Execution, Status
 from . import alerts, lists, live, overview, presentation, questions, quick, sources
 from .filters import (
@@ -125,7 +126,7 @@ class ExecutionAdminMixin(TriggerMapMixin, overview.OverviewMixin, live.LiveList
 
     def said(self, obj: Execution) -> str:
         """Return what is said when a row's status has changed."""
-        about = {"workflow": obj.workflow, "word": obj.get_status_display()}
+        about = {"workflow": escape_bidi(obj.workflow), "word": obj.get_status_display()}
         if source := sources.title(obj):
             return gettext("%(workflow)s for %(source)s: %(word)s") % {**about, "source": source}
         return gettext("%(workflow)s: %(word)s") % about
@@ -153,7 +154,7 @@ class ExecutionAdminMixin(TriggerMapMixin, overview.OverviewMixin, live.LiveList
         account = execution.account if execution.account != conf.DEFAULT_ACCOUNT else ""
         return presentation.lines(
             sources.link(execution, getattr(execution, "source_url", "")),
-            *(word for word in (execution.user_key, account) if word),
+            *(word for word in (escape_bidi(execution.user_key), account) if word),
         )
 
     @admin.display(description=_("actions"))

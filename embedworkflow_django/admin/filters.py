@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from .. import conf, triggers
+from ..exceptions import escape_bidi
 from ..models import Execution, Status
 from . import days, quick
 
@@ -82,7 +83,9 @@ class AccountFilter(_ExactFilter):
         """Return the accounts, and the one that is looked at; none if there is only one."""
         chosen = request.GET.get(self.parameter_name)
         aliases = dict.fromkeys([*conf.settings.accounts, *([chosen] if chosen else [])])
-        return [(alias, alias) for alias in aliases] if chosen or len(aliases) > 1 else []
+        return (
+            [(alias, escape_bidi(alias)) for alias in aliases] if chosen or len(aliases) > 1 else []
+        )
 
 
 class CreatedFilter(SimpleListFilter):
@@ -127,4 +130,6 @@ class QuickViewFilter(SimpleListFilter):
 
 
 def _choices(declared: set[str], chosen: str | None) -> list[tuple[str, str]]:
-    return [(name, name) for name in sorted(declared | ({chosen} if chosen else set()))]
+    return [
+        (name, escape_bidi(name)) for name in sorted(declared | ({chosen} if chosen else set()))
+    ]

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from .. import keys
+from ..exceptions import escape_bidi
 from ..models import Status
 from . import days, presentation, quick
 from .verbs import Verb
@@ -98,7 +99,7 @@ def narrowed(filters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """
     if "statuses" in filters:
         labels = dict(Status.choices)
-        names = [str(labels.get(name, name)) for name in filters["statuses"]]
+        names = [str(labels.get(name, escape_bidi(name))) for name in filters["statuses"]]
         yield _("Status"), ", ".join(names) or "–"
     for name, label in (
         ("workflow", _("Workflow")),
@@ -107,7 +108,7 @@ def narrowed(filters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         ("q", _("Search")),
     ):
         if name in filters:
-            yield label, str(filters[name])
+            yield label, escape_bidi(str(filters[name]))
 
 
 def described(filters: Mapping[str, Any], newest: uuid.UUID) -> Iterator[tuple[str, str]]:

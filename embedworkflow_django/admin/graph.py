@@ -16,6 +16,8 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from ..exceptions import escape_bidi
+
 # The most nodes and edges that are drawn, and entries of stats that are read.
 MAX_NODES = 500
 MAX_EDGES = 2_000
@@ -186,7 +188,7 @@ def _split(text: str, known: Iterable[str]) -> Link | None:
 def _node(node: str, facts: Document, position: Point | None, *, is_missing: bool) -> Node:
     return Node(
         id=node,
-        name=_text(facts.get("name")) or node,
+        name=_text(facts.get("name")) or _text(node),
         type=_text(facts.get("type")),
         status=_text(facts.get("status")),
         scheduled_at=_moment(facts.get("scheduled_at")),
@@ -207,7 +209,7 @@ def _between(nodes: dict[str, Node], links: dict[Link, bool]) -> dict[Link, bool
 
 
 def _text(value: Any) -> str:
-    return value[:MAX_TEXT] if isinstance(value, str) else ""
+    return escape_bidi(value[:MAX_TEXT]) if isinstance(value, str) else ""
 
 
 def _position(value: Any) -> Point | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
@@ -20,7 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from .. import conf, intake, redaction, services
-from ..exceptions import EmbedWorkflowError
+from ..exceptions import EmbedWorkflowError, escape_bidi
 from ..models import Execution, ExecutionEvent, source_id, source_type
 from . import lists, live, offers, presentation, sources
 from .executions import ExecutionAdmin
@@ -188,8 +187,7 @@ class WorkflowsAdminMixin(_ModelAdmin):
                 url = executions.url_of(execution) or self._host_url(request, "change", obj)
                 return HttpResponseRedirect(url)
         elif not form.is_bound:
-            shown = presentation.shown(preview.execution_data, unredacted=unredacted)
-            text = json.dumps(shown, indent=2, ensure_ascii=False)
+            text = presentation.document(preview.execution_data, unredacted=unredacted)
             form = RunForm(initial={"execution_data": text})
         return self._run_page(
             request,
@@ -197,6 +195,8 @@ class WorkflowsAdminMixin(_ModelAdmin):
             {
                 "offers": offered,
                 "offer": offer,
+                "workflow": escape_bidi(preview.workflow),
+                "user_key": escape_bidi(preview.user_key),
                 "preview": preview,
                 "problem": "" if form.is_bound else problem,
                 "form": form,
@@ -236,7 +236,7 @@ class WorkflowsAdminMixin(_ModelAdmin):
             source=ExecutionEvent.Source.PERSON,
             detail={"verb": "execute", "by": request.user.get_username()},
         )
-        about = {"workflow": execution.workflow, "id": execution.pk, "object": obj}
+        about = {"workflow": escape_bidi(execution.workflow), "id": execution.pk}
         self.log_change(request, obj, _("Ran workflow %(workflow)s, as %(id)s") % about)
         # Whoever may see the execution need not be shown what the object says of itself.
         self.log_addition(
@@ -244,17 +244,19 @@ class WorkflowsAdminMixin(_ModelAdmin):
         )
 
     def _tell(self, request: HttpRequest, execution: Execution, *, new: bool) -> None:
+        workflow = escape_bidi(execution.workflow)
         if new:
             text = _("Workflow %s was queued; it starts as soon as a worker is free.")
-            self.message_user(request, text % execution.workflow, messages.SUCCESS)
+            self.message_user(request, text % workflow, messages.SUCCESS)
         else:
             text = _("Workflow %s was run from this page before, so it was not run again.")
-            self.message_user(request, text % execution.workflow, messages.WARNING)
+            self.message_user(request, text % workflow, messages.WARNING)
 
     def _run_page(
         self, request: HttpRequest, obj: models.Model, context: dict[str, Any]
     ) -> HttpResponse:
-        title = _("Run a workflow for %s") % obj
+        name = escape_bidi(str(obj))
+        title = _("Run a workflow for %s") % name
         frame = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -262,7 +264,7 @@ class WorkflowsAdminMixin(_ModelAdmin):
             "has_view_permission": True,
             "title": title,
             "original": title,
-            "object": obj,
+            "object": name,
             "object_url": self._host_url(request, "change", obj),
         }
         request.current_app = self.admin_site.name
@@ -297,6 +299,7 @@ class _Executions:
         return [
             {
                 "execution": row,
+                "workflow": escape_bidi(row.workflow),
                 "url": self.url_of(row),
                 # The list's own cells, so that its live view fits them.
                 "status": self.admin.status_badge(row),

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from .. import jobs
+from ..exceptions import escape_bidi
 from ..models import Execution, Job, Status
 from . import frozen, live, presentation
 from .shell import CONFIRMED, page_on
@@ -50,7 +51,7 @@ class JobAdminMixin(live.LiveListMixin, live.LivePageMixin):
     change_form_template = "admin/embedworkflow/job/change_form.html"
     change_list_template = "admin/embedworkflow/job/change_list.html"
     live_display = ("status_badge", "progress", "finished")
-    list_display = ("what", "status_badge", "progress", "chosen", "by", "created", "finished")
+    list_display = ("what", "status_badge", "progress", "chosen", "person", "created", "finished")
     list_display_links = ("what",)
     list_per_page = 50
     ordering = ("-pk",)
@@ -113,6 +114,11 @@ class JobAdminMixin(live.LiveListMixin, live.LivePageMixin):
         """Return what it is about; when those were created is said on its page."""
         values = [value for _label, value in frozen.narrowed(job.filters)]
         return presentation.lines(*(values or ["–"]))
+
+    @admin.display(description=gettext_lazy("by"))
+    def person(self, job: Job) -> str:
+        """Return for whom it is done."""
+        return escape_bidi(job.by)
 
     @admin.display(description=gettext_lazy("created"))
     def created(self, job: Job) -> SafeString:
@@ -184,7 +190,7 @@ class _Page:
         job = self._job
         return {
             "asked": [
-                (_("By"), job.by),
+                (_("By"), escape_bidi(job.by)),
                 (_("Confirmed"), presentation.timestamp(job.created_at)),
                 *frozen.described(job.filters, job.newest),
             ]
@@ -192,6 +198,7 @@ class _Page:
 
     def moving(self) -> dict[str, Any]:
         job, site = self._job, self._admin.admin_site
+        outcomes = [{**each, "reason": escape_bidi(each["reason"])} for each in job.outcomes]
         may_cancel = job.is_open and self._admin.has_cancel_permission(self._request, job)
         return {
             "job": job,
@@ -200,10 +207,10 @@ class _Page:
             "progress": self._admin.progress(job),
             "sentence": self._sentence(),
             "finished": presentation.timestamp(job.finished_at),
-            "reasons": [each["reason"] for each in job.outcomes if "execution" not in each],
+            "reasons": [each["reason"] for each in outcomes if "execution" not in each],
             "left_out": [
                 {**each, "url": page_on(site, self._request, Execution, each["execution"])}
-                for each in job.outcomes
+                for each in outcomes
                 if "execution" in each
             ],
             "more_left_out": job.skipped_count + job.failed_count > len(job.outcomes),

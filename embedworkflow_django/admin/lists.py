@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
+from ..exceptions import escape_bidi
 from ..models import Execution
 from . import questions, quick, sources
 
@@ -80,6 +81,8 @@ class ExecutionChangeList(ChangeList):
         links = sources.SourceLinks(self.model_admin.admin_site, request)
         for execution in self.result_list:
             execution.source_url = links.url(execution)
+            # Django shows the column as it is.
+            execution.workflow = escape_bidi(execution.workflow)
 
     def url_for_result(self, result: Any) -> str:
         """Return the URL of a row's page, which was reversed once for all the rows."""

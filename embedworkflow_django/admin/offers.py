@@ -11,7 +11,7 @@ from django.apps import apps
 from django.db import models
 
 from .. import conf, encoding, redaction, triggers
-from ..exceptions import UnencodableData
+from ..exceptions import UnencodableData, escape_bidi
 from .forms import DataForm, OnceForm
 
 logger = logging.getLogger("embedworkflow_django")
@@ -35,6 +35,11 @@ class Offer:
     id_type: str = "key"
     user_key: str | None = None
     account: str = conf.DEFAULT_ACCOUNT
+
+    @property
+    def title(self) -> str:
+        """What people read."""
+        return escape_bidi(self.workflow)
 
     @property
     def arguments(self) -> dict[str, Any]:

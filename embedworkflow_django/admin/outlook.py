@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from .. import conf
+from ..exceptions import escape_bidi
 from ..models import Execution, Status
 from . import alerts, presentation
 
@@ -143,7 +144,7 @@ def _unknown(execution: Execution, now: datetime) -> Iterator[str]:
         yield _(
             "The API calls its status “%(status)s”, a word that has no meaning here. It counts as "
             "still running."
-        ) % {"status": execution.remote_status}
+        ) % {"status": escape_bidi(execution.remote_status)}
     if execution.due_at is None:
         yield _(
             "Nothing more happens by itself. Look for it in Embed Workflow; refresh it to ask "

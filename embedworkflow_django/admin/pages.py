@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
+from ..exceptions import escape_bidi
 from ..models import Execution, ExecutionEvent, Status
 from . import chains, drawing, errors, graph, outlook, presentation, sources, timeline
 
@@ -117,12 +118,12 @@ def _status_label(execution: Execution) -> str:
 
 
 def _asked(execution: Execution, links: sources.SourceLinks) -> Iterator[tuple[Any, Any]]:
-    yield _("Workflow"), execution.workflow
+    yield _("Workflow"), escape_bidi(execution.workflow)
     yield _("Identified by"), execution.id_type
     yield _("Account"), execution.account
-    yield _("User key"), execution.user_key
+    yield _("User key"), escape_bidi(execution.user_key)
     yield _("Source"), _source(execution, links)
-    yield _("Trigger"), execution.trigger
+    yield _("Trigger"), escape_bidi(execution.trigger)
     yield _("Created"), presentation.timestamp(execution.created_at)
     yield _("To be started"), presentation.timestamp(execution.run_at)
     yield _("Idempotency key"), execution.key_sent
@@ -131,7 +132,8 @@ def _asked(execution: Execution, links: sources.SourceLinks) -> Iterator[tuple[A
 def _source(execution: Execution, links: sources.SourceLinks) -> Any:
     source = links.fetch(execution)
     if source is not None:
-        return format_html("{} ({})", sources.link(execution, links.url(execution)), str(source))
+        name = escape_bidi(str(source))
+        return format_html("{} ({})", sources.link(execution, links.url(execution)), name)
     if links.model_admin(execution.source_type) is not None:
         return _("%(source)s (gone, or not for you to see)") % {"source": sources.title(execution)}
     return sources.title(execution)
@@ -146,10 +148,10 @@ def _happened(execution: Execution, now: datetime) -> Iterator[tuple[Any, Any]]:
     yield _("Stop asked for"), presentation.timestamp(execution.stop_requested_at)
     yield _("Duration"), presentation.duration(execution, now)
     yield _("Remote id"), execution.remote_id
-    yield _("Remote name"), execution.name
-    yield _("Remote key"), execution.key
-    yield _("Hashid"), execution.hashid
-    yield _("Remote status"), execution.remote_status
+    yield _("Remote name"), escape_bidi(execution.name)
+    yield _("Remote key"), escape_bidi(execution.key)
+    yield _("Hashid"), escape_bidi(execution.hashid)
+    yield _("Remote status"), escape_bidi(execution.remote_status)
 
 
 def _documents(execution: Execution, viewer: Viewer) -> Iterator[dict[str, Any]]:

@@ -19,6 +19,7 @@ from django.utils.translation import get_language, ngettext, ngettext_lazy
 from django.utils.translation import gettext as _
 
 from .. import redaction
+from ..exceptions import escape_bidi
 from ..models import Execution, Status
 
 # How much of a piece of JSON a page shows, in characters.
@@ -52,7 +53,7 @@ _PARTS = {
 
 def badge(status: str) -> SafeString:
     """Return a status as icon, word and shape; a word that is not ours looks like ``unknown``."""
-    return mark(status, str(Status(status).label) if status in _ICONS else status)
+    return mark(status, str(Status(status).label) if status in _ICONS else escape_bidi(status))
 
 
 def mark(status: str, word: str) -> SafeString:
@@ -222,6 +223,18 @@ def shown(value: Any, *, unredacted: bool) -> Any:
     return value if unredacted else redaction.redact(value)
 
 
+def document(value: Any, *, unredacted: bool) -> str:
+    """Return JSON as text that a reader may see, and edit; not escaped yet.
+
+    Args:
+        value: Anything that JSON can hold.
+        unredacted: Whether the reader may see secret values.
+    """
+    text = json.dumps(shown(value, unredacted=unredacted), indent=2, ensure_ascii=False)
+    # To JSON, it is the same.
+    return escape_bidi(text)
+
+
 def pretty(value: Any, *, unredacted: bool) -> str:
     """Return JSON for a ``<pre>``, not escaped yet.
 
@@ -229,7 +242,7 @@ def pretty(value: Any, *, unredacted: bool) -> str:
         value: Anything that JSON can hold.
         unredacted: Whether the reader may see secret values.
     """
-    text = json.dumps(shown(value, unredacted=unredacted), indent=2, ensure_ascii=False)
+    text = document(value, unredacted=unredacted)
     if len(text) <= MAX_JSON:
         return text
     return text[:MAX_JSON] + "\n… " + _("cut off after %(count)d characters") % {"count": MAX_JSON}

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 
+from ..exceptions import escape_bidi
 from ..models import Execution
 
 
@@ -71,8 +72,8 @@ def title(execution: Execution) -> str:
     if not execution.source_type:
         return ""
     model = execution.source_model
-    name = model._meta.verbose_name if model else execution.source_type
-    return f"{name} {execution.source_id}"
+    name = model._meta.verbose_name if model else escape_bidi(execution.source_type)
+    return f"{name} {escape_bidi(execution.source_id)}"
 
 
 def label(execution: Execution) -> str:

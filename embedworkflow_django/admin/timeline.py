@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from ..exceptions import escape_bidi
 from ..models import Execution, ExecutionEvent, Status
 from . import drawing, presentation
 from .graph import START, Graph, Node
@@ -203,13 +204,14 @@ def _event(event: ExecutionEvent, *, unredacted: bool) -> Row:
 def _told(event: ExecutionEvent, detail: dict[str, Any]) -> tuple[str, str]:
     """Return what an event was, and its tone if it has one of its own; takes it from the detail."""
     if event.source == ExecutionEvent.Source.DELIVERY and "attempt" in detail:
-        verdict = str(detail.pop("verdict", "delivered"))
+        verdict = escape_bidi(str(detail.pop("verdict", "delivered")))
         words, tone = _VERDICTS.get(verdict, (verdict, ""))
         about = {"number": detail.pop("attempt"), "verdict": words}
         return _("Attempt %(number)s: %(verdict)s") % about, tone
     if event.source == ExecutionEvent.Source.PERSON and "verb" in detail:
-        verb = str(detail.pop("verb"))
-        about = {"verb": _VERBS.get(verb, verb), "person": detail.pop("by", "") or _("somebody")}
+        verb = escape_bidi(str(detail.pop("verb")))
+        person = escape_bidi(str(detail.pop("by", ""))) or _("somebody")
+        about = {"verb": _VERBS.get(verb, verb), "person": person}
         return _("%(person)s: %(verb)s") % about, ""
     if event.source == ExecutionEvent.Source.POLL:
         return (_("Asked: not known") if "misses" in detail else _("Asked: news")), ""
@@ -217,11 +219,15 @@ def _told(event: ExecutionEvent, detail: dict[str, Any]) -> tuple[str, str]:
 
 
 def _label(key: str) -> str:
-    return str(_DETAILS.get(key, key.replace("_", " ")))
+    return str(_DETAILS.get(key, escape_bidi(key.replace("_", " "))))
 
 
 def _value(value: Any) -> str:
-    return value if isinstance(value, str) else presentation.pretty(value, unredacted=True)
+    return (
+        escape_bidi(value)
+        if isinstance(value, str)
+        else presentation.pretty(value, unredacted=True)
+    )
 
 
 def _actions(execution: Execution, graph: Graph, now: datetime) -> Iterator[Row]:

@@ -18,6 +18,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from .. import figures, keys, probes, triggers
+from ..exceptions import escape_bidi
 from ..figures import Count, Fired
 from ..models import FINAL, Execution, Status
 from ..probes import Verdict
@@ -124,7 +125,7 @@ class TriggerMapMixin(PlacesMixin):
                 "asked_for": board.number(asked_for[name]),
                 "all_url": list_url and f"{list_url}?{urlencode({'trigger': name})}",
                 "outcomes": list(_outcomes(fired)),
-                "last_error": fired.last_error,
+                "last_error": escape_bidi(fired.last_error),
                 "error_at": presentation.timestamp(fired.last_error_at),
                 "error_url": error_url,
                 "is_open": callable(trigger.workflow),

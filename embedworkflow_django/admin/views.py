@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext
 
+from ..exceptions import escape_bidi
 from ..models import Execution, ExecutionEvent
 from . import alerts, live, pages, sources
 from .actions import VerbsMixin
@@ -62,7 +63,8 @@ class _Page:
 
 
 def _title(execution: Execution) -> str:
+    workflow = escape_bidi(execution.workflow)
     if not execution.source_type:
-        return execution.workflow
-    about = {"workflow": execution.workflow, "source": sources.title(execution)}
+        return workflow
+    about = {"workflow": workflow, "source": sources.title(execution)}
     return gettext("%(workflow)s for %(source)s") % about
