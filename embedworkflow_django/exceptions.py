@@ -257,8 +257,9 @@ class ServerError(APIError):
     ambiguous = True
 
 
-# Those that embed, override and isolate, and the marks; see UAX #9.
-_BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# Those that embed, override and isolate; see UAX #9. Its marks stay, since they turn nothing around
+# them, and are a part of names in Arabic and Hebrew.
+_BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 
 def escape_bidi(text: str) -> str:

@@ -19,7 +19,7 @@ from embedworkflow_django.models import Execution, ExecutionEvent, Job, Status, 
 
 from .bakery.models import Cake
 
-CONTROLS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+CONTROLS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 #: Closes an isolate that it stands in, and turns what comes next.
 TURNED = f"a\u2069\u202eb{CONTROLS}"
 SHOWN = "a\\u2069\\u202eb" + CONTROLS.encode("unicode_escape").decode()
@@ -189,3 +189,11 @@ def test_the_characters_of_a_translation_stay(chef):
         said = site.get_model_admin(Execution).said(row)
 
     assert f"\u2068{SHOWN}\u2069: " in said
+
+
+def test_the_marks_of_a_name_stay(chef):
+    """They turn nothing around them, and belong to names in Arabic and Hebrew."""
+    name = "\u061cخبز\u200f \u200eTrading"
+    Execution.objects.create(workflow=name)
+
+    assert name in chef.get("/kitchen/embedworkflow/execution/").text
