@@ -45,7 +45,9 @@ def dumps(data: Any) -> str:
     if data is None:
         return "{}"
     if not isinstance(data, Mapping):
-        raise InvalidExecution(_("Execution data should be a dict, not %s.") % type(data).__name__)
+        raise InvalidExecution(
+            _("Execution data should be a dict, not %s.") % type(data).__name__, argument="data"
+        )
     data = dict(data)
     try:
         text = _ENCODER.encode(data)
@@ -63,7 +65,8 @@ def dumps(data: Any) -> str:
                 "Execution data is %(size)d bytes of JSON; at most %(limit)d are allowed "
                 '(EMBEDWORKFLOW["MAX_DATA_SIZE"]). Send an id, and let the workflow fetch the rest.'
             )
-            % {"size": len(text), "limit": limit}
+            % {"size": len(text), "limit": limit},
+            argument="data",
         )
     return text
 

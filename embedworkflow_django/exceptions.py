@@ -88,6 +88,16 @@ class EmbedWorkflowError(Exception):
 class InvalidExecution(EmbedWorkflowError, ValueError):
     """This execution makes no sense."""
 
+    def __init__(self, message: object = "", *, argument: str = "") -> None:
+        """Keep which argument makes none.
+
+        Args:
+            message: The sentence to show.
+            argument: The argument's name, as ``execute`` calls it; empty if it is not one alone.
+        """
+        super().__init__(message)
+        self.argument = argument
+
 
 class UnencodableData(InvalidExecution, TypeError):
     """The data cannot be written as JSON.
@@ -100,7 +110,7 @@ class UnencodableData(InvalidExecution, TypeError):
     def __init__(
         self, message: object = "The data cannot be written as JSON.", *, path: str = ""
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, argument="data")
         self.path = path
 
 

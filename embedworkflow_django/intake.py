@@ -15,7 +15,9 @@ from django.db import connections, models, router
 from django.db.models.base import ModelState
 from django.db.models.signals import post_init, pre_init
 from django.utils import timezone
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from . import conf, encoding
 from .exceptions import InvalidExecution
@@ -27,6 +29,9 @@ ID_TYPES = ("id", "key", "hashid")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
 _LONGEST = 255
+# The ways out of a text that is blank.
+_WORKFLOW = gettext_lazy("Give a workflow's key, id or hashid.")
+_OPTIONAL = gettext_lazy("Give one, or leave it out.")
 #: What the keys begin with that triggers give.
 ONCE = "once:"
 # What another run has in common with the first one.
@@ -65,7 +70,9 @@ def new_execution(
         ConfigurationError: The account is not configured.
     """
     if not isinstance(account, str):
-        raise InvalidExecution(_("account should be an account's alias, not %r.") % (account,))
+        raise InvalidExecution(
+            _("account should be an account's alias, not %r.") % (account,), argument="account"
+        )
     conf.require_key(account)
     alias = _database(using, source)
     now = timezone.now()
@@ -143,21 +150,51 @@ def identifier(workflow: Any) -> str:
     Raises:
         InvalidExecution: It cannot stand in a path of the API.
     """
-    if not isinstance(workflow, str) or not workflow.strip() or _CONTROL.search(workflow):
+    text = _line(workflow, "workflow", _WORKFLOW)
+    if text in {".", ".."}:
         raise InvalidExecution(
-            _("The workflow should be named by a string without control characters, not %r.")
-            % (workflow,)
+            _("%(given)r cannot name a workflow. %(hint)s") % {"given": text, "hint": _WORKFLOW},
+            argument="workflow",
         )
-    if workflow in {".", ".."}:
-        raise InvalidExecution(_("%r cannot name a workflow.") % workflow)
-    return _bounded(workflow, "workflow")
+    return text
+
+
+def _line(value: Any, name: str, hint: Promise) -> str:
+    text = _filled(value, name, hint)
+    if control := _CONTROL.search(text):
+        raise InvalidExecution(
+            _(
+                "%(name)s has a control character, or half a character: %(character)r in "
+                "%(given)r. Leave it out."
+            )
+            % {"name": name, "character": control[0], "given": text},
+            argument=name,
+        )
+    return text
+
+
+def _filled(value: Any, name: str, hint: Promise) -> str:
+    if not isinstance(value, str):
+        raise InvalidExecution(
+            _("%(name)s should be a string, not %(given)r.") % {"name": name, "given": value},
+            argument=name,
+        )
+    text = _bounded(value, name)
+    if not text.strip():
+        raise InvalidExecution(
+            _("%(name)s is blank: %(given)r. %(hint)s")
+            % {"name": name, "given": text, "hint": hint},
+            argument=name,
+        )
+    return text
 
 
 def _bounded(value: str, name: str) -> str:
     if len(value) > _LONGEST:
         raise InvalidExecution(
             _("%(name)s is %(length)d characters long; at most %(limit)d are possible.")
-            % {"name": name, "length": len(value), "limit": _LONGEST}
+            % {"name": name, "length": len(value), "limit": _LONGEST},
+            argument=name,
         )
     return value
 
@@ -166,36 +203,37 @@ def _id_type(id_type: str) -> str:
     if id_type not in ID_TYPES:
         raise InvalidExecution(
             _("id_type should be one of %(known)s, not %(given)r.")
-            % {"known": ", ".join(ID_TYPES), "given": id_type}
+            % {"known": ", ".join(ID_TYPES), "given": id_type},
+            argument="id_type",
         )
     return id_type
 
 
 def _user_key(user_key: Any, account: str, source: models.Model | None) -> str:
+    name = "user_key"
     if user_key is None:
         # The setting, or what its callable returns, may say "nobody" by an empty string.
         user_key = conf.user_key(account, source)
         if user_key is None or user_key == "":
             return ""
-    if not isinstance(user_key, str) or not user_key.strip() or _CONTROL.search(user_key):
-        raise InvalidExecution(
-            _("user_key should be a string without control characters, not %r.") % (user_key,)
-        )
-    return _bounded(user_key, "user_key")
+        name = conf.place("USER_KEY", account)
+    return _line(user_key, name, _OPTIONAL)
 
 
 def _idempotency_key(key: Any) -> str | None:
     if key is None:
         return None
-    if not isinstance(key, str) or not _HEADER_VALUE.fullmatch(key):
+    text = _filled(key, "idempotency_key", _OPTIONAL)
+    if not _HEADER_VALUE.fullmatch(text):
         raise InvalidExecution(
             _(
                 "idempotency_key travels in a header: it should be a string of visible ASCII "
                 "characters, not %r."
             )
-            % (key,)
+            % text,
+            argument="idempotency_key",
         )
-    return _bounded(key, "idempotency_key")
+    return text
 
 
 def once_key(trigger: str, source_type: str, source_id: str) -> str:
@@ -219,25 +257,29 @@ def _run_at(run_at: Any, now: datetime) -> datetime | None:
     if not isinstance(run_at, datetime) or timezone.is_aware(run_at) != settings.USE_TZ:
         kind = _("an aware datetime") if settings.USE_TZ else _("a naive datetime")
         raise InvalidExecution(
-            _("run_at should be %(kind)s, not %(given)r.") % {"kind": kind, "given": run_at}
+            _("run_at should be %(kind)s, not %(given)r.") % {"kind": kind, "given": run_at},
+            argument="run_at",
         )
     try:
         return max(now, run_at.astimezone(UTC) if settings.USE_TZ else run_at)
     except OverflowError:
         raise InvalidExecution(
-            _("run_at is %s, which is beyond the calendar in UTC.") % run_at
+            _("run_at is %s, which is beyond the calendar in UTC.") % run_at, argument="run_at"
         ) from None
 
 
 def _database(using: str | None, source: models.Model | None) -> str:
     if source is not None and not isinstance(source, models.Model):
-        raise InvalidExecution(_("source should be a model instance, not %r.") % (source,))
+        raise InvalidExecution(
+            _("source should be a model instance, not %r.") % (source,), argument="source"
+        )
     hints = {"instance": source} if source is not None else {}
     alias = using or router.db_for_write(Execution, **hints)
     if alias not in connections:
         raise InvalidExecution(
             _("There is no database %(alias)r. %(hint)s")
-            % {"alias": alias, "hint": did_you_mean(str(alias), connections)}
+            % {"alias": alias, "hint": did_you_mean(str(alias), connections)},
+            argument="using",
         )
     if not router.allow_migrate_model(alias, Execution):
         raise InvalidExecution(
@@ -245,7 +287,8 @@ def _database(using: str | None, source: models.Model | None) -> str:
                 "The database routers keep executions out of %(alias)r, so one cannot be stored "
                 "with a transaction there. Name another database with using=…"
             )
-            % {"alias": alias}
+            % {"alias": alias},
+            argument="using",
         )
     return alias
 
@@ -260,7 +303,8 @@ def _source_id(source: models.Model, execution: Execution, alias: str) -> str:
                 "The source, a %(label)s, is not saved, or was deleted: it has no key to refer "
                 "to. Save it first."
             )
-            % {"label": label}
+            % {"label": label},
+            argument="source",
         )
     execution._state.db = alias
     if not router.allow_relation(source, execution):
@@ -270,6 +314,7 @@ def _source_id(source: models.Model, execution: Execution, alias: str) -> str:
                 "%(ours)r; one transaction cannot cover both. Name the source's with using=…, or "
                 "let a router's allow_relation() say that it may be."
             )
-            % {"label": label, "pk": source.pk, "theirs": source._state.db, "ours": alias}
+            % {"label": label, "pk": source.pk, "theirs": source._state.db, "ours": alias},
+            argument="source",
         )
     return _bounded(source_id(source), "source")

@@ -101,7 +101,7 @@ def _hides(value: Any) -> bool:
 
 
 def _refused(path: str, why: str) -> InvalidExecution:
-    return InvalidExecution(f"{path}: {why % {'hidden': REDACTED}}")
+    return InvalidExecution(f"{path}: {why % {'hidden': REDACTED}}", argument="data")
 
 
 def _redact(value: Any, patterns: list[str]) -> Any:

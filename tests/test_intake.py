@@ -44,34 +44,34 @@ def somebody_odd(source):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"workflow": ""}, "The workflow should be named by a string .*, not ''"),
-        ({"workflow": "  "}, "not '  '"),
-        ({"workflow": None}, "not None"),
-        ({"workflow": 5}, "not 5"),
+        ({"workflow": ""}, "workflow is blank: ''. Give a workflow's key, id or hashid."),
+        ({"workflow": " \n"}, r"workflow is blank: ' \\n'. Give a workflow's key"),
+        ({"workflow": None}, "workflow should be a string, not None"),
+        ({"workflow": 5}, "workflow should be a string, not 5"),
         ({"workflow": ("a", "b")}, r"not \('a', 'b'\)"),
         ({"workflow": b"bake"}, "not b'bake'"),
-        ({"workflow": gettext_lazy("bake")}, "The workflow should be named by a string"),
-        ({"workflow": "bake\n"}, r"without control characters, not 'bake\\n'"),
-        ({"workflow": "a\0b"}, r"not 'a\\x00b'"),
-        ({"workflow": "a\x85b"}, r"not 'a\\x85b'"),
-        ({"workflow": "\ud800"}, r"not '\\ud800'"),
-        ({"workflow": "."}, "'.' cannot name a workflow"),
+        ({"workflow": gettext_lazy("bake")}, "workflow should be a string, not "),
+        ({"workflow": "bake\n"}, r"workflow has a control .*: '\\n' in 'bake\\n'. Leave it out"),
+        ({"workflow": "a\0b"}, r"workflow has a control .*: '\\x00' in 'a\\x00b'"),
+        ({"workflow": "a\x85b"}, r"workflow has a control .*: '\\x85' in 'a\\x85b'"),
+        ({"workflow": "\ud800"}, r"workflow has .* half a character: '\\ud800' in '\\ud800'"),
+        ({"workflow": "."}, "'.' cannot name a workflow. Give a workflow's key, id or hashid."),
         ({"workflow": ".."}, "'..' cannot name a workflow"),
         ({"workflow": LONG}, "workflow is 256 characters long; at most 255 are possible"),
         ({"id_type": "slug"}, "id_type should be one of id, key, hashid, not 'slug'"),
         ({"id_type": None}, "id_type should be one of id, key, hashid, not None"),
         ({"id_type": []}, r"id_type should be one of id, key, hashid, not \[\]"),
-        ({"user_key": ""}, "user_key should be a string .*, not ''"),
-        ({"user_key": 5}, "user_key should be a string .*, not 5"),
-        ({"user_key": (1, 2)}, r"user_key should be a string .*, not \(1, 2\)"),
-        ({"user_key": "a\r\nb"}, r"user_key should be a string .*, not 'a\\r\\nb'"),
+        ({"user_key": ""}, "user_key is blank: ''. Give one, or leave it out."),
+        ({"user_key": 5}, "user_key should be a string, not 5"),
+        ({"user_key": (1, 2)}, r"user_key should be a string, not \(1, 2\)"),
+        ({"user_key": "a\r\nb"}, r"user_key has a control .*: '\\r' in 'a\\r\\nb'"),
         ({"user_key": LONG}, "user_key is 256 characters long"),
-        ({"idempotency_key": ""}, "idempotency_key travels in a header: .*, not ''"),
+        ({"idempotency_key": ""}, "idempotency_key is blank: ''. Give one, or leave it out."),
         ({"idempotency_key": "a\nX-Evil: 1"}, r"idempotency_key .*, not 'a\\nX-Evil: 1'"),
-        ({"idempotency_key": "a b"}, "idempotency_key .*, not 'a b'"),
+        ({"idempotency_key": "a b"}, "idempotency_key travels in a header: .*, not 'a b'"),
         ({"idempotency_key": "é"}, "idempotency_key .* visible ASCII characters, not 'é'"),
-        ({"idempotency_key": 7}, "idempotency_key .*, not 7"),
-        ({"idempotency_key": (7,)}, r"idempotency_key .*, not \(7,\)"),
+        ({"idempotency_key": 7}, "idempotency_key should be a string, not 7"),
+        ({"idempotency_key": (7,)}, r"idempotency_key should be a string, not \(7,\)"),
         ({"idempotency_key": LONG}, "idempotency_key is 256 characters long"),
         ({"account": None}, "account should be an account's alias, not None"),
         ({"account": ["eu"]}, r"account should be an account's alias, not \['eu'\]"),
@@ -99,9 +99,10 @@ def somebody_odd(source):
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_an_argument_that_makes_no_sense_is_refused(arguments, message, django_assert_num_queries):
-    """The message names the offender, and nothing is stored, queried or done at the commit."""
-    with django_assert_num_queries(0), pytest.raises(InvalidExecution, match=message):
+    """The error names the offender, and nothing is stored, queried or done at the commit."""
+    with django_assert_num_queries(0), pytest.raises(InvalidExecution, match=message) as caught:
         services.execute(**{"workflow": "bake", **arguments})
+    assert [caught.value.argument] == list(arguments)
     assert connections["default"].run_on_commit == []
 
 
@@ -214,9 +215,9 @@ def test_a_callable_user_key_gets_the_source(settings):
 
 @pytest.mark.django_db
 def test_a_callable_user_key_that_returns_no_text_is_refused(settings):
-    """What a project's callable returns is checked like an argument."""
+    """What a project's callable returns is checked like an argument; the setting is named."""
     settings.EMBEDWORKFLOW = {"SECRET_KEY": KEY, "USER_KEY": somebody_odd}
-    with pytest.raises(InvalidExecution, match=r"user_key should be a string .*, not 5"):
+    with pytest.raises(InvalidExecution, match=r'\["USER_KEY"\] should be a string, not 5'):
         services.execute("bake")
 
 
