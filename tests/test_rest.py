@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from urllib.parse import urlencode
+
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.db import connection
+from django.test import Client
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from pytest_django.asserts import assertContains
 from rest_framework.test import APIClient
 
 from embedworkflow_django.intake import once_key
@@ -19,7 +25,7 @@ from embedworkflow_django.rest.views import ExecutionViewSet
 from embedworkflow_django.services import execute
 
 from .bakery.models import Batch, Cake
-from .routers import two_databases
+from .routers import OTHER, two_databases
 
 pytestmark = pytest.mark.django_db
 
@@ -197,6 +203,28 @@ def test_a_subclass_reaches_only_its_own_executions(rf):
         codes.append(view(request, pk=str(execution.pk)).status_code)
 
     assert [200, 404] == codes
+
+
+@two_databases
+def test_a_subclass_shows_another_database(rf):
+    """Its list, its pages and its verbs are about the executions there, and about no others."""
+
+    class OtherViewSet(ExecutionViewSet):
+        """Executions of the other database."""
+
+        queryset = Execution.objects.using(OTHER)
+
+    here, there = make("cancel"), Execution.objects.using(OTHER).create(workflow="w")
+    user = User.objects.create_superuser("chef")
+
+    def ask(actions, **arguments):
+        request = rf.generic(next(iter(actions)), "/")
+        request.user, request._dont_enforce_csrf_checks = user, True
+        return OtherViewSet.as_view(actions)(request, **arguments)
+
+    assert ids(there) == [row["id"] for row in ask({"get": "list"}).data["results"]]
+    assert "canceled" == ask({"post": "cancel"}, pk=str(there.pk)).data["status"]
+    assert 404 == ask({"post": "cancel"}, pk=str(here.pk)).status_code
 
 
 # Reading
@@ -405,6 +433,74 @@ def test_data_that_a_form_cannot_carry_is_refused(api):
     assert "Expected a dictionary" in str(answer.json())
 
 
+@pytest.fixture
+def browser():
+    """Whoever may do everything, in a browser: an error that nobody caught is a page, too."""
+    client = Client(raise_request_exception=False)
+    client.force_login(User.objects.create_superuser("visitor"))
+    return client
+
+
+NO_TEXT = (True, [], ["x"], {}, {"a": 1})
+UNPRINTABLE = ("", " ", "a\0b")
+#: What each field does not take; half a character can be written in JSON, and in no form.
+MALFORMED = {
+    "workflow": (
+        *(*UNPRINTABLE, "\n", "a\nb", "a\x85b", ".", "..", "x" * 256, "\ud800", None, *NO_TEXT),
+    ),
+    "user_key": (*UNPRINTABLE[1:], "a\nb", "x" * 256, "\ud800", *NO_TEXT),
+    "id_type": (*UNPRINTABLE[1:], "slug", "KEY", "x" * 21, "\ud800", 5, None, *NO_TEXT),
+    "account": (*UNPRINTABLE[1:], "Default", "x" * 300, "\ud800", 5, None, *NO_TEXT),
+    "run_at": (
+        *(*UNPRINTABLE[1:], "soon", "12:00", "2030-13-01T00:00", "\ud800", 5),
+        *("9999-12-31T23:59:59", "9999-12-31T23:59:59-01:00", "0001-01-01T00:00+14:00", *NO_TEXT),
+    ),
+    "source": (
+        *(*UNPRINTABLE[1:], "cake", "cake:1", "bakery.cake:", "bakery.cake:x", "no.model:1", ".:1"),
+        *("bakery.cake:\0", "bakery.tagged:\ud800", "bakery.cake:" + 5_000 * "1", 5, *NO_TEXT),
+        *(f"bakery.batch:{key}" for key in ("5", "null", "[1]", "[1, null]", "[[1], 2]", "{}")),
+        *(f"bakery.batch:[1, {part}]" for part in ("1e999", "NaN", "1" + 30 * "0", '"\\u0000"')),
+    ),
+    "execution_data": ("x", "{}", 5, True, None, ["x"], {"a": "\0"}, {"\0": 1}, {"a": "\ud800"}),
+    "missing": ("", "x", "\ud800", 5, None, *NO_TEXT),
+    "a.b": ("x",),
+    "a[0]": ("x",),
+}
+
+
+def as_bodies(values):
+    """Return a body in JSON and, as far as browsers could send it, those of forms."""
+    yield "application/json", json.dumps(values)
+    if all(isinstance(value, str) and value.isascii() for value in values.values()):
+        yield "application/x-www-form-urlencoded", urlencode(values)
+        yield MULTIPART_CONTENT, encode_multipart(BOUNDARY, values)
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/html"])
+@pytest.mark.parametrize("field", MALFORMED)
+def test_what_a_field_does_not_take_is_its_own_error(browser, accept, field):
+    """In JSON or in a form, to a program or a person: a 400 that names the field, and only it."""
+    for value in MALFORMED[field]:
+        for kind, body in as_bodies({"workflow": "w", field: value}):
+            answer = browser.generic("POST", LIST, body, kind, headers={"accept": accept})
+
+            assert 400 == answer.status_code, (value, kind)
+            assert [field] == list(answer.data), (value, kind)
+            assert all(isinstance(sentence, str) for sentence in answer.data[field])
+            assert field in answer.content.decode()
+    assert 0 == Execution.objects.count()
+
+
+def test_a_form_shows_again_what_was_written(browser):
+    """What is no date stands where it was written, with the sentence that says so."""
+    answer = browser.post(
+        LIST, {"workflow": "w", "run_at": "soon"}, headers={"accept": "text/html"}
+    )
+
+    assertContains(answer, 'value="soon"', status_code=400)
+    assertContains(answer, "Datetime has wrong format", 2, status_code=400)
+
+
 @pytest.mark.parametrize("body", [["workflow"], "workflow"])
 def test_a_body_that_is_no_object_is_refused(api, body):
     """Lists and strings are a 400 too."""
@@ -418,7 +514,7 @@ def test_data_that_is_too_large_is_refused(api, settings):
     answer = api.post(LIST, {"workflow": "w", "execution_data": {"a": "b" * 20}}, format="json")
 
     assert 400 == answer.status_code
-    assert "MAX_DATA_SIZE" in answer.json()["detail"]
+    assert "MAX_DATA_SIZE" in answer.json()["execution_data"][0]
 
 
 def test_a_source_is_taken_as_it_is_shown(api):

@@ -34,7 +34,7 @@ class ExecutionFilter(BaseFilterBackend):
         if workflow := parameters.get("workflow"):
             queryset = queryset.filter(workflow=workflow)
         if source := parameters.get("source"):
-            source_type, source_id = split_source(source)
+            source_type, source_id = _source(source)
             queryset = queryset.filter(source_type=source_type, source_id=source_id)
         return queryset
 
@@ -49,6 +49,13 @@ def _status(word: str) -> str:
     raise ValidationError({"status": [message]})
 
 
+def _source(text: str) -> tuple[str, str]:
+    try:
+        return split_source(text)
+    except ValidationError as error:
+        raise ValidationError({"source": error.detail}) from None
+
+
 def split_source(source: str) -> tuple[str, str]:
     """Return model label and key of a source such as ``shop.order:17``.
 
@@ -58,5 +65,5 @@ def split_source(source: str) -> tuple[str, str]:
     label, colon, key = source.partition(":")
     if not colon or not key or label.count(".") != 1:
         message = _("Write a source as app.model:key, such as shop.order:17, not %(source)s.")
-        raise ValidationError({"source": [message % {"source": repr(source)}]})
+        raise ValidationError(message % {"source": repr(source)})
     return label.lower(), key

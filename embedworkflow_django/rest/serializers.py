@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from django.apps import apps
@@ -96,6 +97,15 @@ class ExecutionSerializer(ExecutionListSerializer):
 class _StrictSerializer(serializers.Serializer[Any]):
     """A request's body; what it does not know it refuses, rather than to start half of it."""
 
+    def get_initial(self) -> dict[str, Any]:
+        """Return what a form shows again; half a character, which no page can hold, spelt out."""
+        return {
+            name: value.encode("utf-8", "backslashreplace").decode()
+            if isinstance(value, str)
+            else value
+            for name, value in super().get_initial().items()
+        }
+
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Return the same values, unless others were sent that nobody would heed."""
         # A form of the browsable API brings its token along.
@@ -121,6 +131,21 @@ class _DataField(serializers.DictField):
         return dictionary.get(str(self.field_name), serializers.empty)
 
 
+class _MomentField(serializers.DateTimeField):
+    """A date and time, of which a form shows what was written, whatever that is."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        # With a format, a form is written of what that format can read only.
+        super().__init__(format=None, **kwargs)
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        """Return the moment in the current time zone, if the calendar has it there."""
+        try:
+            return super().enforce_timezone(value)
+        except OverflowError:
+            self.fail("overflow")
+
+
 class ExecuteSerializer(_StrictSerializer):
     """What it takes to start a workflow."""
 
@@ -129,7 +154,7 @@ class ExecuteSerializer(_StrictSerializer):
     user_key = serializers.CharField(required=False, allow_null=True, max_length=255)
     id_type = serializers.CharField(required=False, max_length=20)
     account = serializers.CharField(required=False)
-    run_at = serializers.DateTimeField(required=False, allow_null=True)
+    run_at = _MomentField(required=False, allow_null=True)
     source = serializers.CharField(  # type: ignore[assignment] # the API's own word
         required=False, allow_null=True, help_text=_("An object, as app.model:key.")
     )
@@ -163,7 +188,7 @@ class ExecuteSerializer(_StrictSerializer):
             if not self.context["request"].user.has_perm(right):
                 return None
             found: Model | None = Execution(source_type=label, source_id=key).source
-        except (LookupError, ValueError, TypeError, RecursionError):
+        except (LookupError, ValueError, TypeError, OverflowError, RecursionError):
             return None
         return found
 

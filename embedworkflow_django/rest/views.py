@@ -30,6 +30,13 @@ def _asks_for_the_same(one: Execution, other: Execution) -> bool:
     return all(encoding.is_same(getattr(one, name), getattr(other, name)) for name in _ASKED)
 
 
+def _validation_error(error: InvalidExecution) -> exceptions.ValidationError:
+    name = "execution_data" if error.argument == "data" else error.argument
+    if name in serializers.ExecuteSerializer().fields:
+        return exceptions.ValidationError({name: [str(error)]})
+    return exceptions.ValidationError({"detail": str(error)})
+
+
 class Conflict(exceptions.APIException):
     """The execution's state does not allow this."""
 
@@ -105,7 +112,7 @@ class ExecutionViewSet(
     def handle_exception(self, exc: Exception) -> Response:
         """Return an answer that tells whose turn it is: caller, state or settings."""
         if isinstance(exc, InvalidExecution):
-            exc = exceptions.ValidationError({"detail": str(exc)})
+            exc = _validation_error(exc)
         elif isinstance(exc, InvalidTransition):
             exc = Conflict(str(exc))
         elif isinstance(exc, conf.ConfigurationError):
