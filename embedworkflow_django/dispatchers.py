@@ -13,6 +13,7 @@ import os
 import threading
 import uuid
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any
 
 from django.core.signals import request_started
@@ -199,7 +200,9 @@ def wake(using: str, ids: Collection[uuid.UUID] = ()) -> None:
 
 
 def _request_started(**kwargs: Any) -> None:
-    current().request()
+    # Every page of the project would fail; the commits tell of what is wrong.
+    with suppress(conf.ConfigurationError):
+        current().request()
 
 
 request_started.connect(_request_started, dispatch_uid="embedworkflow_django.dispatchers")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth.models import Permission, User
+from django.core.cache import cache
 from django.db import connection, connections
 from django.dispatch import Signal
 from django.test.utils import CaptureQueriesContext
@@ -777,6 +779,41 @@ def test_the_alert_costs_two_queries_for_a_few_rows():
 
     assert 2 == len(queries)
     assert all("LIMIT 100" in query["sql"] for query in queries)
+
+
+# A setting that is wrong
+
+
+@pytest.mark.parametrize(
+    ("given", "pages", "words"),
+    [
+        (
+            "sk_live_swordfish",
+            ("changelist", "overview"),
+            "EMBEDWORKFLOW should be a dict, not str.",
+        ),
+        ({"ACCOUNTS": []}, ("changelist", "overview"), "should be a dict of dicts."),
+        ({"ACCOUNTS": {"": {}}}, ("changelist", "overview", "overview_live"), "an alias should be"),
+        ({"LEASE": "sk_live_swordfish"}, ("overview", "overview_live"), "not 'sk_live_…'."),
+        ({"GIVE_UP_AFTER": "soon"}, ("change", "live"), "or a timedelta, not 'soon'."),
+    ],
+)
+def test_a_page_names_the_setting_without_which_it_cannot_be_shown(
+    chef, settings, given, pages, words
+):
+    """It is no server's error that nobody explains; and no key is on the page."""
+    waiting = make(Status.QUEUED, attempts=1, due_at=timezone.now() + timedelta(hours=1))
+    if isinstance(given, dict):
+        given = {**settings.EMBEDWORKFLOW, **given}
+    settings.EMBEDWORKFLOW = given
+    cache.clear()
+
+    for page in pages:
+        answer = chef.get(url(page, *([waiting.pk] if page in {"change", "live"} else [])))
+
+        assert 503 == answer.status_code
+        assert words in html.unescape(answer.text)
+        assert "swordfish" not in answer.text
 
 
 # The verbs

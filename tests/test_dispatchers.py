@@ -74,6 +74,14 @@ def test_a_failing_dispatcher_does_not_reach_the_caller(river, caplog):
     assert "nobody" in caplog.text
 
 
+@pytest.mark.parametrize("given", ["sk_test", {"DISPATCHER": 5}, {"DISPATCHER": "nobody"}])
+def test_a_dispatcher_that_there_is_not_breaks_no_request(settings, given):
+    """The project's pages are there, whatever is wrong with our settings."""
+    settings.EMBEDWORKFLOW = given
+
+    assert 404 == Client().get("/nowhere/").status_code
+
+
 def test_worker_wakes_nobody(river):
     """Only the worker command does the work."""
     threads = set(threading.enumerate())

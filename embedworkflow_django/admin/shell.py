@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
@@ -12,6 +14,9 @@ from django.db import models
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
+
+from .. import conf
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Any]
@@ -60,6 +65,13 @@ class ShellMixin(_ModelAdmin):
                 return super().lookup_allowed(lookup, value, request)
         return False
 
+    def get_urls(self) -> list[URLPattern]:
+        """Return the admin's own URLs."""
+        urls = super().get_urls()
+        for each in urls:
+            each.callback = self._settled(each.callback)
+        return urls
+
     def page(self, request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
         """Return one of our templates inside the admin's frame.
 
@@ -68,15 +80,18 @@ class ShellMixin(_ModelAdmin):
             template: The template's file name.
             context: What it is given beside the frame's own; ``title`` at least.
         """
+        return TemplateResponse(request, self.template(template), self._framed(request, context))
+
+    def _framed(self, request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         request.current_app = self.admin_site.name
-        frame = {
+        return {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "media": self.media,
             "has_view_permission": True,
             "original": context["title"],
+            **context,
         }
-        return TemplateResponse(request, self.template(template), {**frame, **context})
 
     def template(self, name: str) -> str:
         """Return the path of one of our templates.
@@ -95,7 +110,25 @@ class ShellMixin(_ModelAdmin):
             page: The name by which ``url_of`` knows it.
         """
         name = f"{self.opts.app_label}_{self.opts.model_name}_{page}"
-        return path(route, self.admin_site.admin_view(view), name=name)
+        return path(route, self._settled(self.admin_site.admin_view(view)), name=name)
+
+    def _settled(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        """Return a view that says which setting is wrong where it cannot do without it."""
+
+        @wraps(view)
+        def settled(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            try:
+                return view(request, *args, **kwargs)
+            except conf.ConfigurationError as error:
+                about = {"title": _("A setting is wrong"), "problem": str(error)}
+                return TemplateResponse(
+                    request,
+                    "admin/embedworkflow/misconfigured.html",
+                    self._framed(request, about),
+                    status=HTTPStatus.SERVICE_UNAVAILABLE,
+                )
+
+        return settled
 
     def url_of(self, request: HttpRequest, page: str, *args: Any) -> str:
         """Return the URL of one of the admin's pages; the list's filters go along.
