@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,6 +27,10 @@ BACKOFF_CAP = timedelta(hours=1)
 REFUSED = "answer refused"
 _LONGEST_ID = Execution._meta.get_field("remote_id").max_length or 0
 _LARGEST_EXPONENT = 16
+# What outbox raises in MariaDB's stead.
+_TOO_MUCH = re.compile(
+    r"(?P<size>[\d,]+) bytes are more than max_allowed_packet, (?P<limit>[\d,]+)\."
+)
 
 
 def backoff(failures: int, retry_after: float | None) -> timedelta:
@@ -143,6 +148,25 @@ def refused_answer(claimed: Claimed, remote_id: str, now: datetime) -> Change:
     """
     words = _("The API answered with execution %s, which already belongs to another row.")
     return replace(judge(claimed, InvalidAnswer(words % remote_id), now), outcome=REFUSED)
+
+
+def unstorable(error: Exception) -> str:
+    """Return what is said of an answer that the database does not take, and the way out if known.
+
+    Args:
+        error: What the database, its driver or ``outbox`` raised. A driver's words stay out of
+            what is said: they may quote the row.
+    """
+    found = _TOO_MUCH.fullmatch(str(error))
+    if found is None:
+        return _("The answer could not be stored: %s") % type(error).__name__
+    return (
+        _(
+            "The answer could not be stored: it takes a statement of %(size)s bytes, and the "
+            "database's max_allowed_packet is %(limit)s. Raise that, or have the workflow log less."
+        )
+        % found.groupdict()
+    )
 
 
 def not_sent(claimed: Claimed, now: datetime, *, reason: str = "") -> Change:

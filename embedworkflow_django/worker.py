@@ -578,7 +578,7 @@ class Worker:
             self._settle(using, [_Ended(claimed, change, _Unstorable())])
         else:
             room = delivery if claimed.execution.status == Status.QUEUED else sync
-            broken = _Unstorable(f"The answer could not be stored: {type(error).__name__}")
+            broken = _Unstorable(delivery.unstorable(error))
             self._settle(using, [_Ended(claimed, room.judge(claimed, broken, now), broken)])
 
     def _leave(self, claimed: Claimed, error: Exception) -> None:
