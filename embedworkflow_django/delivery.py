@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +15,7 @@ from .client import RemoteExecution
 from .exceptions import APIError, InvalidAnswer
 from .mirror import Change, change
 from .models import Execution, ExecutionEvent, Status
-from .outbox import Claimed
+from .outbox import Claimed, StatementTooLargeError
 
 DELIVERY = ExecutionEvent.Source.DELIVERY
 # The API keeps an idempotency key for 24 hours (its documentation says); an hour is for clocks.
@@ -27,10 +26,6 @@ BACKOFF_CAP = timedelta(hours=1)
 REFUSED = "answer refused"
 _LONGEST_ID = Execution._meta.get_field("remote_id").max_length or 0
 _LARGEST_EXPONENT = 16
-# What outbox raises in MariaDB's stead.
-_TOO_MUCH = re.compile(
-    r"(?P<size>[\d,]+) bytes are more than max_allowed_packet, (?P<limit>[\d,]+)\."
-)
 
 
 def backoff(failures: int, retry_after: float | None) -> timedelta:
@@ -157,16 +152,12 @@ def unstorable(error: Exception) -> str:
         error: What the database, its driver or ``outbox`` raised. A driver's words stay out of
             what is said: they may quote the row.
     """
-    found = _TOO_MUCH.fullmatch(str(error))
-    if found is None:
+    if not isinstance(error, StatementTooLargeError):
         return _("The answer could not be stored: %s") % type(error).__name__
-    return (
-        _(
-            "The answer could not be stored: it takes a statement of %(size)s bytes, and the "
-            "database's max_allowed_packet is %(limit)s. Raise that, or have the workflow log less."
-        )
-        % found.groupdict()
-    )
+    return _(
+        "The answer could not be stored: it takes a statement of %(size)s bytes, and the "
+        "database's max_allowed_packet is %(limit)s. Raise that, or have the workflow log less."
+    ) % {"size": f"{error.size:,}", "limit": f"{error.limit:,}"}
 
 
 def not_sent(claimed: Claimed, now: datetime, *, reason: str = "") -> Change:

@@ -53,6 +53,19 @@ class _ClaimLost(Exception):  # noqa: N818 - not an error: another worker was th
     """Some of the rows are no longer ours."""
 
 
+class StatementTooLargeError(DataError):
+    """MariaDB takes no statement as large as a row's new values make it.
+
+    Args:
+        size: The statement's size, in bytes.
+        limit: The server's ``max_allowed_packet``, in bytes.
+    """
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"{size:,} bytes are more than max_allowed_packet, {limit:,}.")
+        self.size, self.limit = size, limit
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
     """A row that is ours until its lease ends.
@@ -585,7 +598,7 @@ def _require_room(cursor: Any, sql: str, parameters: Sequence[Any]) -> None:
     # Each of these is escaped.
     size = sum(len(text.encode()) + sum(map(text.count, "\"'\\")) for text in texts)
     if size > room:
-        raise DataError(f"{size:,} bytes are more than max_allowed_packet, {room:,}.")
+        raise StatementTooLargeError(size, room)
 
 
 def _record(using: str, events: Sequence[ExecutionEvent]) -> None:

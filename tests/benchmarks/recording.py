@@ -23,11 +23,13 @@ SENTENCE = (
     "Writing what became of claimed rows, in one transaction each, rows a second: as the worker "
     "does, with and without the rows' events, and by Django's save(), bulk_update() and "
     "bulk_create(update_conflicts=True) of the same columns; then a round of polls without news. "
-    "Beside them save() with a commit of its own for each row, as who records one by one does. "
+    "Beside them save() with a commit of its own for each row, as who records one by one does, of "
+    "the same columns and of all. "
     "They take turns; ratios are those of a round, to save() of the same columns. The processor's "
     "time is the writer's, without the database's own."
 )
 SAVE_APART = "save() of each row, each committed"
+SAVE_WHOLE = "save() of each row and all columns, each committed"
 SAVE, SAVE_POLLS = "save() of each row", "save(), polls without news"
 LEASE = timedelta(minutes=5)
 
@@ -99,11 +101,11 @@ def by_django(way: str, alias: str, token: str, changes: list) -> None:
     rows = [change.execution for change in changes]
     names = list(changes[0].values)
     rowset = Execution.objects.using(alias)
-    together = contextlib.nullcontext() if way == "save apart" else transaction.atomic(using=alias)
-    with together:
+    apart = way in {"save apart", "save whole"}
+    with contextlib.nullcontext() if apart else transaction.atomic(using=alias):
         if way.startswith("save"):
             for row in rows:
-                row.save(using=alias, update_fields=names)
+                row.save(using=alias, update_fields=None if way == "save whole" else names)
         elif way == "bulk_update":
             rowset.bulk_update(rows, names, batch_size=1000)
         else:
@@ -116,6 +118,7 @@ def by_django(way: str, alias: str, token: str, changes: list) -> None:
 CONTENDERS = {
     SAVE: (deliveries, partial(by_django, "save")),
     SAVE_APART: (deliveries, partial(by_django, "save apart")),
+    SAVE_WHOLE: (deliveries, partial(by_django, "save whole")),
     "bulk_update()": (deliveries, partial(by_django, "bulk_update")),
     "bulk_create(update_conflicts=True)": (deliveries, partial(by_django, "bulk_create")),
     "settle": (deliveries, settle),
