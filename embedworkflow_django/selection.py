@@ -32,13 +32,25 @@ def search(queryset: QuerySet[Execution], term: str) -> QuerySet[Execution]:
         return queryset.none()  # No database stores it, and not every one takes it.
     exactly = Q(remote_id=term) | Q(idempotency_key=term) | Q(hashid=term)
     if source := _SOURCE.fullmatch(term):
-        about = Q(source_type=_label(source[1]), source_id=source[2].strip())
+        about = Q(source_type=source_label(source[1]), source_id=source[2].strip())
         return queryset.filter(exactly | about)
     if _UUID_START.fullmatch(term) and (digits := term.replace("-", "")):
         return queryset.filter(exactly | Q(pk__range=_uuids_from(digits)))
     found = queryset.filter(exactly)
     # Not one more alternative: a workflow may have millions, and together they would be sorted.
     return found if found.exists() else queryset.filter(workflow=term)
+
+
+def source_label(model: str) -> str:
+    """Return the label under which a model's objects are sources; a proxy's are its model's.
+
+    Args:
+        model: The model as ``app.model``; one that is gone keeps its label.
+    """
+    try:
+        return source_type(apps.get_model(model))
+    except LookupError:
+        return model.lower()
 
 
 def matching(queryset: QuerySet[Execution], filters: Mapping[str, Any]) -> QuerySet[Execution]:
@@ -59,14 +71,6 @@ def matching(queryset: QuerySet[Execution], filters: Mapping[str, Any]) -> Query
     if "before" in filters:
         queryset = queryset.filter(pk__lt=filters["before"])
     return search(queryset, filters["q"]) if "q" in filters else queryset
-
-
-def _label(model: str) -> str:
-    """Return the label under which a model, or what it is a proxy of, is a source."""
-    try:
-        return source_type(apps.get_model(model))
-    except LookupError:
-        return model.lower()
 
 
 def _uuids_from(digits: str) -> tuple[uuid.UUID, uuid.UUID]:

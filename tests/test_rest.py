@@ -311,6 +311,8 @@ def test_the_filters_filter(api):
     assert ids(three, two) == listed(api, workflow="b")
     assert ids(two) == listed(api, workflow="b", status="queued")
     assert ids(one) == listed(api, source="Bakery.Cake:1:2")
+    assert ids(one) == listed(api, source="bakery.cheapcake:1:2")
+    assert [] == listed(api, source="gone.cake:1:2")
     assert ids(three, two, one) == listed(api, status="", workflow="", source="")
 
 

@@ -10,7 +10,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.filters import BaseFilterBackend
 from rest_framework.request import Request
 
-from .. import intake
+from .. import intake, selection
 from ..models import Status
 
 
@@ -34,8 +34,9 @@ class ExecutionFilter(BaseFilterBackend):
         if workflow := parameters.get("workflow"):
             queryset = queryset.filter(workflow=workflow)
         if source := parameters.get("source"):
-            source_type, source_id = _source(source)
-            queryset = queryset.filter(source_type=source_type, source_id=source_id)
+            label, key = _source(source)
+            label = selection.source_label(label)
+            queryset = queryset.filter(source_type=label, source_id=key)
         return queryset
 
 
