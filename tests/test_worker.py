@@ -519,7 +519,7 @@ def test_a_rate_is_waited_for_whichever_database_goes_away(river):
     other = next((alias for alias in connections if alias != "default"), None)
     if other is None:
         pytest.skip("There is no second database.")
-    river.configure(RATE=5, LEASE=0.6, TIMEOUT=(0.1, 0.2))
+    river.configure(RATE=5)
     for alias in ["default", *[other] * 8]:
         services.execute("bake", using=alias)
     worker = Worker(aliases=["default", other], interval=0.1)
