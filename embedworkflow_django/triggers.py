@@ -74,6 +74,16 @@ class Trigger:
         except Exception as error:  # noqa: BLE001 - whatever a project's function may raise
             self._failed(instance, error)
 
+    def disconnect(self) -> None:
+        """Hear nothing any more: for a trigger of an app that is not one's own, and for tests."""
+        for signal in self.signals:
+            for sender in self.senders:
+                signal.disconnect(self.receive, sender=sender)
+        if registry.get(self.name) is self:
+            del registry[self.name]
+        elif self in duplicates:
+            duplicates.remove(self)
+
     def _fire(self, instance: Any, sender: Any, arguments: dict[str, Any]) -> None:
         with _undone_on_error():
             data = _plain(self.function(instance, sender=sender, **arguments))
@@ -157,26 +167,20 @@ def trigger(
         using: The database's alias; the signal's own by default.
 
     Raises:
-        TypeError: What is decorated is no plain function with ``**kwargs``, or the signal is none.
+        TypeError: What is decorated is no plain function of an instance and ``**kwargs``, the
+            signal is none, or there is no sender.
     """
     heard = tuple(signal) if isinstance(signal, (list, tuple)) else (signal,)
     if not heard or not all(isinstance(each, Signal) for each in heard):
         raise TypeError(f"trigger() needs a signal, or a list of them, not {signal!r}.")
     senders = tuple(sender) if isinstance(sender, (list, tuple)) else (sender,)
+    if not senders:
+        raise TypeError(
+            "trigger() needs a sender, or a list of them, not an empty one; None for everybody's."
+        )
 
     def connect(function: F) -> F:
-        if not inspect.isfunction(inspect.unwrap(function)):
-            raise TypeError(f"trigger() decorates a plain function, not {function!r}.")
-        if inspect.iscoroutinefunction(inspect.unwrap(function)):
-            raise TypeError(
-                f"{function.__qualname__} is a coroutine function. A trigger runs inside the "
-                "transaction of the signal's sender, so make it a plain function."
-            )
-        if not func_accepts_kwargs(function):
-            raise TypeError(
-                f"{function.__qualname__} does not take the signal's arguments, of which there may "
-                "be more one day: end its own with **kwargs."
-            )
+        _require_function(function)
         made = Trigger(
             name=f"{function.__module__}.{function.__qualname__}",
             function=function,
@@ -190,9 +194,7 @@ def trigger(
             using=using,
             defined_at=_where(function),
         )
-        if made.name in registry:
-            duplicates.append(made)
-        registry.setdefault(made.name, made)
+        _register(made)
         for each in heard:
             for whose in senders:
                 each.connect(made.receive, sender=whose, weak=False)
@@ -211,6 +213,13 @@ class _Suppressed:
         _suppressed.reset(self._before)
 
     def __call__(self, function: F) -> F:
+        later = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+        if later or isinstance(function, type) or not callable(function):
+            raise TypeError(
+                f"suppressed() decorates a function whose body runs when it is called, not "
+                f'{function!r}: write "with suppressed():" inside.'
+            )
+
         async def awaited(*args: Any, **kwargs: Any) -> Any:
             with suppressed():
                 return await function(*args, **kwargs)
@@ -288,6 +297,55 @@ def _plain(data: Any) -> Any:
     if serializers is not None and isinstance(data, serializers.BaseSerializer):
         return data.data
     return data
+
+
+def _require_function(function: Any) -> None:
+    if not (callable(function) and inspect.isfunction(inspect.unwrap(function))):
+        raise TypeError(f"trigger() decorates a plain function, not {function!r}.")
+    if inspect.iscoroutinefunction(inspect.unwrap(function)):
+        raise TypeError(
+            f"{function.__qualname__} is a coroutine function. A trigger runs inside the "
+            "transaction of the signal's sender, so make it a plain function."
+        )
+    if not func_accepts_kwargs(function):
+        raise TypeError(
+            f"{function.__qualname__} does not take the signal's arguments, of which there may "
+            "be more one day: end its own with **kwargs."
+        )
+    if not _takes_instance(function):
+        raise TypeError(
+            f"{function.__qualname__} cannot be called as a trigger is, with the instance "
+            "first and the signal's other arguments, such as created, by their names: write "
+            f"def {function.__name__}(instance, **kwargs)."
+        )
+
+
+def _takes_instance(function: Function) -> bool:
+    """Return whether a function can be called with an instance first, and the rest by name."""
+    # A static method has no signature of its own.
+    signature = inspect.signature(getattr(function, "__func__", function), follow_wrapped=False)
+    try:
+        taken = signature.bind_partial(None, sender=None).arguments
+    except TypeError:
+        return False
+    left = signature.parameters.get("instance")
+    return left is None or left.name in taken or left.default is not left.empty
+
+
+def _register(made: Trigger) -> None:
+    known = registry.get(made.name)
+    if known is not None and _is_loaded_again(known, made):
+        known.disconnect()
+    if made.name in registry:
+        duplicates.append(made)
+    registry.setdefault(made.name, made)
+
+
+def _is_loaded_again(known: Trigger, made: Trigger) -> bool:
+    """Return whether two triggers are one, whose module was executed once more."""
+    before, after = (inspect.unwrap(each.function).__code__ for each in (known, made))
+    # Functions that a loop makes share their code.
+    return known.defined_at == made.defined_at and before is not after
 
 
 def _where(function: Function) -> str:

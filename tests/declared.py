@@ -18,9 +18,4 @@ def declaring():
         made = [each for name, each in triggers.registry.items() if name not in before]
         made += triggers.duplicates[twins:]
         for each in made:
-            for signal in each.signals:
-                for sender in each.senders:
-                    signal.disconnect(each.receive, sender=sender)
-        triggers.registry.clear()
-        triggers.registry.update(before)
-        del triggers.duplicates[twins:]
+            each.disconnect()

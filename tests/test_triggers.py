@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import importlib
 import logging
 
 import pytest
@@ -534,6 +535,27 @@ def test_suppressed_decorates_a_coroutine_function():
     assert "import_all" == import_all.__name__
 
 
+def generator():
+    """Run when it is asked for its next value."""
+    yield
+
+
+async def asynchronous_generator():
+    """Run when it is asked for its next value, and that is awaited."""
+    yield
+
+
+@pytest.mark.parametrize(
+    "what",
+    [generator, asynchronous_generator, Cake, "name_of"],
+    ids=["generator", "asynchronous generator", "class", "text"],
+)
+def test_suppressed_decorates_nothing_else(what):
+    """It would be over before a generator's body runs, and a class of tests would be none."""
+    with pytest.raises(TypeError, match=r'suppressed\(\) decorates a function .* "with suppressed'):
+        suppressed()(what)
+
+
 @every_database
 def test_suppressed_mutes_this_thread_only(alias):
     """An import mutes nothing of what others do meanwhile."""
@@ -991,6 +1013,53 @@ def test_a_second_trigger_of_one_name_is_kept_apart():
     assert [each.workflow for each in triggers.duplicates] == ["other"]
 
 
+@pytest.mark.django_db
+def test_a_trigger_can_be_taken_back():
+    """One of an app that is not one's own hears nothing any more, and its name is free again."""
+    made = on_saved_cakes(name_of, sender=["bakery.Cake", WeddingCake])
+    made.disconnect()
+    made.disconnect()
+    Cake.objects.create(name="a")
+    WeddingCake.objects.create(name="b")
+    assert executions() == []
+    assert made.name not in triggers.registry
+    assert on_saved_cakes(name_of) is not made
+    assert triggers.duplicates == []
+
+
+@pytest.mark.django_db
+def test_a_second_trigger_of_one_name_can_be_taken_back():
+    """Then the first one is alone."""
+    first = on_saved_cakes(name_of)
+    on_saved_cakes(name_of, workflow="other")
+    triggers.duplicates[0].disconnect()
+    Cake.objects.create(name="a")
+    assert triggers.registry[first.name] is first
+    assert triggers.duplicates == []
+    assert ["bake"] == list(Execution.objects.values_list("workflow", flat=True))
+
+
+@pytest.mark.django_db
+def test_a_module_that_is_loaded_again_has_each_trigger_once(tmp_path, monkeypatch):
+    """As ``importlib.reload`` in a test, or a notebook, does: the newer one counts."""
+    monkeypatch.syspath_prepend(tmp_path)
+    module = tmp_path / "loaded_again.py"
+    lines = (
+        "from django.db.models.signals import post_save",
+        "from embedworkflow_django.triggers import trigger",
+        '@trigger(post_save, sender="bakery.Cake", workflow="bake")',
+        "def saved(cake, **kwargs):",
+        "    return {'loaded': 1}",
+    )
+    module.write_text("\n".join(lines))
+    loaded = importlib.import_module("loaded_again")
+    module.write_text("\n".join(lines).replace("1", "234"))
+    importlib.reload(loaded)
+    Cake.objects.create(name="a")
+    assert executions() == [{"loaded": 234}]
+    assert triggers.duplicates == []
+
+
 def test_a_wrapped_function_is_found_where_it_is_written():
     """Another decorator below does not hide the place, nor the name."""
 
@@ -1020,7 +1089,11 @@ def test_a_coroutine_function_is_refused(function):
         trigger(post_save, sender=Cake, workflow="bake")(function)
 
 
-@pytest.mark.parametrize("function", [functools.partial(name_of), len, Cake, "name_of"], ids=repr)
+@pytest.mark.parametrize(
+    "function",
+    [functools.partial(name_of), len, Cake, "name_of", classmethod(name_of)],
+    ids=["partial", "builtin", "class", "text", "class method"],
+)
 def test_what_has_no_name_of_its_own_is_refused(function):
     """``once`` and the history know a trigger by its function's name."""
     with pytest.raises(TypeError, match=r"trigger\(\) decorates a plain function, not"):
@@ -1035,6 +1108,65 @@ def test_a_function_without_keyword_arguments_is_refused():
 
     with pytest.raises(TypeError, match=r"forgetful does not take .* its own with \*\*kwargs\."):
         trigger(post_save, sender=Cake, workflow="bake")(forgetful)
+
+
+def as_a_receiver(sender, instance, **kwargs):
+    """Take the arguments in the order of Django's receivers."""
+
+
+def by_name(*, instance, **kwargs):
+    """Take the instance by its name only."""
+
+
+def all_by_name(**kwargs):
+    """Take no argument of its own."""
+
+
+def instance_later(cake, instance, **kwargs):
+    """Take the instance twice, as a method would."""
+
+
+@pytest.mark.parametrize("function", [as_a_receiver, by_name, all_by_name, instance_later])
+def test_a_function_that_could_not_be_called_is_refused(function):
+    """A receiver's own arguments, most likely; the message names the way to write them."""
+    with pytest.raises(
+        TypeError, match=rf"{function.__name__} .* def {function.__name__}\(instance, \*\*kwargs\)"
+    ):
+        trigger(post_save, sender=Cake, workflow="bake")(function)
+
+
+@pytest.mark.django_db
+def test_the_instance_may_be_called_so():
+    """A function that suits several models may name its first argument for what all of them are."""
+    on_saved_cakes(lambda instance, sender, *args, **kwargs: {"name": instance.name})
+    Cake.objects.create(name="a")
+    assert executions() == [{"name": "a"}]
+
+
+@pytest.mark.django_db
+def test_a_static_method_is_a_plain_function():
+    """Whichever of the two decorators comes first."""
+
+    class Kitchen:
+        @trigger(post_save, sender=Cake, workflow="bake")
+        @staticmethod
+        def inner(cake, **kwargs):
+            return {"inner": cake.name}
+
+        @staticmethod
+        @trigger(post_save, sender=Cake, workflow="bake")
+        def outer(cake, **kwargs):
+            return {"outer": cake.name}
+
+    Cake.objects.create(name="a")
+    assert executions() == [{"inner": "a"}, {"outer": "a"}]
+
+
+@pytest.mark.parametrize("none", [[], ()], ids=repr)
+def test_a_list_of_no_sender_is_refused(none):
+    """It would hear nobody; whoever means everybody says ``None``."""
+    with pytest.raises(TypeError, match=r"trigger\(\) needs a sender, .* None for everybody's"):
+        trigger(post_save, sender=none, workflow="bake")
 
 
 @pytest.mark.parametrize("signal", [None, "post_save", [], (), [post_save, None], Cake], ids=repr)
