@@ -218,6 +218,30 @@ def test_a_setting_of_the_project_has_no_place_in_an_account(configure):
     assert message.hint == 'Move it to EMBEDWORKFLOW["CONCURRENCY"].'
 
 
+def test_a_setting_outside_of_the_dict_is_reported(configure, settings):
+    """Names as the environment has them do nothing in the settings; the hint has the line."""
+    settings.EMBEDWORKFLOW_DISPATCHER = "worker"
+    settings.EMBEDWORKFLOW_TIMEOUT = 5
+    settings.EMBEDWORKFLOW_USER_KEY = "europe"
+    settings.EMBEDWORKFLOW_OF_OURS = 5
+    # As steps on the way to the dict they are sound.
+    configure(TIMEOUT=settings.EMBEDWORKFLOW_TIMEOUT, ACCOUNTS={"eu": {"USER_KEY": "europe"}})
+    del settings.EMBEDWORKFLOW["DISPATCHER"]
+    (message,) = check()
+    assert message.id == "embedworkflow.W006"
+    assert message.msg == "EMBEDWORKFLOW_DISPATCHER is no setting, and has no effect."
+    assert message.hint == 'Write EMBEDWORKFLOW = {"DISPATCHER": …}.'
+
+
+def test_a_misspelt_dict_is_reported(configure, settings):
+    """Without its underscore it is the one."""
+    settings.EMBED_WORKFLOW = {"SECRET_KEY": SECRET}
+    (message,) = check()
+    assert message.id == "embedworkflow.W006"
+    assert message.msg == "EMBED_WORKFLOW is no setting, and has no effect."
+    assert message.hint == "Write EMBEDWORKFLOW = {…}."
+
+
 def test_a_missing_key_is_reported(settings):
     """A project without any settings is told how to get a key or do without."""
     settings.EMBEDWORKFLOW = {"DISPATCHER": "worker"}
@@ -519,13 +543,30 @@ def test_a_trigger_on_a_swapped_model_is_an_error(configure, register, settings)
 
 
 def test_a_trigger_on_the_label_of_a_swapped_model_is_an_error(configure, register, settings):
-    """As on the model itself; a label that names none is left to Django's own check."""
+    """As on the model itself."""
     settings.AUTH_USER_MODEL = "bakery.Cake"
     register(sender="auth.User")
-    register(name="shop.workflows.other", sender="auth.Usr")
     (message,) = check()
     assert message.id == "embedworkflow.E008"
     assert "swapped out" in message.msg
+
+
+@pytest.mark.parametrize(
+    ("label", "hint"),
+    [
+        ("bakery.Cak", "Did you mean 'bakery.Cake'?"),
+        ("bakry.Cake", "Did you mean 'bakery.Cake'?"),
+        ("xyzzy.Plugh", "Name an installed model"),
+    ],
+)
+def test_a_trigger_on_the_label_of_no_model_is_an_error(configure, register, label, hint):
+    """Django's own check names what all triggers have in common, and not the trigger."""
+    register(sender=label)
+    (message,) = check()
+    assert message.id == "embedworkflow.E008"
+    assert "shop.workflows.placed (shop/workflows.py:12)" in message.msg
+    assert repr(label) in message.msg
+    assert message.hint.startswith(hint)
 
 
 @isolate_apps("tests.bakery")
@@ -546,7 +587,8 @@ def test_a_trigger_on_an_unmanaged_model_is_questioned(configure, register):
 def test_a_sender_need_not_be_a_model(configure, register):
     """A custom signal's sender may be anything."""
     register(sender=None)
-    register(name="shop.workflows.other", sender=object)
+    register(name="shop.workflows.other", sender=object, signals=(Signal(),))
+    register(name="shop.workflows.named", sender="a text", signals=(Signal(),))
     assert ids() == []
 
 
@@ -563,6 +605,9 @@ THROUGH = Cake.ingredients.through
         ([m2m_changed], [THROUGH, Cake], "m2m_changed of bakery.Cake"),
         ([post_save, post_delete], [THROUGH], "bakery.Cake_ingredients"),
         ([Shipped], ["bakery.Cake"], "a signal of 'bakery.Cake'"),
+        ([post_save], [object], f"a model's signal of {object!r}"),
+        ([post_save], [{Cake}], "a model's signal of a set"),
+        ([post_save, Shipped], [Cake, object], ""),
         ([m2m_changed], [THROUGH], ""),
         ([post_save, m2m_changed], [Cake, THROUGH], ""),
         ([post_save, Shipped], ["bakery.Cake", Cake], ""),
@@ -586,6 +631,7 @@ def test_two_triggers_of_one_name_are_an_error(configure, register):
     assert message.id == "embedworkflow.E009"
     assert "shop/workflows.py:12" in message.msg
     assert "shop/workflows.py:40" in message.msg
+    assert "__qualname__" in message.hint
 
 
 @pytest.mark.parametrize(
@@ -595,8 +641,10 @@ def test_two_triggers_of_one_name_are_an_error(configure, register):
         ({"workflow": ".."}, "'..'"),
         ({"workflow": None}, "None"),
         ({"id_type": "name"}, "'name'"),
+        ({"user_key": 5}, "user_key"),
+        ({"user_key": ""}, "user_key"),
     ],
-    ids=["empty", "dots", "none", "id_type"],
+    ids=["empty", "dots", "none", "id_type", "user", "no user"],
 )
 def test_a_trigger_s_workflow_can_be_one(configure, register, values, named):
     """An identifier that ``execute`` would refuse is an error before the first save."""
@@ -608,7 +656,7 @@ def test_a_trigger_s_workflow_can_be_one(configure, register, values, named):
 
 def test_a_trigger_s_workflow_may_depend_on_the_instance(configure, register):
     """A callable is asked when the time comes."""
-    register(workflow=lambda instance: "")
+    register(workflow=lambda instance: "", user_key=lambda instance: "")
     assert ids() == []
 
 

@@ -13,11 +13,11 @@ E004  a key has white space or characters beyond ASCII in it
 E005  a secret key stands in the publishable key's place, where browsers would get it
 E006  the base URL is none that the client takes: no scheme or host, or more than a path
 E007  the dispatcher is neither a short name nor the path of a dispatcher's class
-E008  a trigger listens to a model that never sends signals: abstract, or swapped out
+E008  a trigger listens to a model that never sends signals: abstract, swapped out, or missing
 E009  two triggers have one name
 E010  a trigger's account is not configured
 E011  a trigger's database (``using``) is not configured
-E012  a trigger's workflow or ``id_type`` cannot be one
+E012  a trigger's workflow, ``user_key`` or ``id_type`` cannot be one
 E013  the idempotency key's header has another meaning
 E014  a database that holds executions has ``AUTOCOMMIT`` off
 E015  a database that holds executions is neither SQLite nor PostgreSQL nor MariaDB
@@ -26,7 +26,7 @@ W002  SQLite without ``transaction_mode: IMMEDIATE`` or WAL, beside a dispatcher
 W003  a live key with ``DEBUG``
 W004  a test key without ``DEBUG`` (only with ``check --deploy``)
 W005  plain ``http`` to another machine: the key travels in clear
-W006  an unknown setting, at the top or in an account
+W006  an unknown setting, at the top, in an account, or beside the dict
 W007  a setting of the whole project in an account, where it has no effect
 W008  dispatcher ``thread`` under uWSGI without threads
 W009  a trigger listens to an unmanaged model

@@ -80,6 +80,25 @@ def check_names() -> Iterator[CheckMessage]:
                 yield messages.warning(6, f'{where}["{name}"] is no setting of an account.', hint)
 
 
+@messages.check()
+def check_names_outside() -> Iterator[CheckMessage]:
+    """W006: no setting stands beside the dict, named as its variable in the environment is."""
+    written = {*conf.settings.given, *(name for _where, own in _accounts() for name in own)}
+    lost = {f"{conf.SETTING}_{name}": f'{{"{name}": …}}' for name in conf.DEFAULTS.keys() - written}
+    lost |= {
+        name: "{…}"
+        for name in dir(django_settings)
+        if name != conf.SETTING and name.replace("_", "") == conf.SETTING
+    }
+    for name in sorted(lost):
+        if hasattr(django_settings, name):
+            yield messages.warning(
+                6,
+                f"{name} is no setting, and has no effect.",
+                f"Write {conf.SETTING} = {lost[name]}.",
+            )
+
+
 def _meant(name: str) -> str:
     if any(name.endswith(f"_{own}") for own in conf.ACCOUNT_SETTINGS):
         return "Settings of an account stand in ACCOUNTS, whose variable names the accounts."

@@ -35,6 +35,10 @@ def check_triggers() -> Iterator[CheckMessage]:
         for sender in trigger.senders:
             if (model := _model(sender)) is not None:
                 yield from _deaf(title, model)
+            elif isinstance(sender, str) and any(
+                isinstance(s, ModelSignal) for s in trigger.signals
+            ):
+                yield _nobodys(title, sender)
         if fault := _unaskable(trigger):
             yield messages.error(12, f"{title} cannot start a workflow: {fault}")
         if trigger.account not in conf.settings.accounts:
@@ -48,11 +52,22 @@ def check_triggers() -> Iterator[CheckMessage]:
 
 
 def _model(sender: Any) -> type[Model] | None:
-    """Return the model that a sender is or names; of a label that names none Django tells."""
+    """Return the model that a sender is, or names by its label."""
     if isinstance(sender, str):
         with suppress(LookupError, ValueError):
             sender = apps.get_model(sender)
     return sender if isinstance(sender, type) and issubclass(sender, Model) else None
+
+
+def _nobodys(title: str, label: str) -> CheckMessage:
+    labels = [model._meta.label for model in apps.get_models()]
+    return messages.error(
+        8,
+        f"{title} listens to {label!r}, which is no model's label: it never fires.",
+        conf.did_you_mean(label, labels)
+        if conf.nearest(label, labels)
+        else "Name an installed model, as in shop.Order.",
+    )
 
 
 def _unaskable(trigger: triggers.Trigger) -> str:
@@ -63,6 +78,9 @@ def _unaskable(trigger: triggers.Trigger) -> str:
             intake.identifier(trigger.workflow)
     except InvalidExecution as error:
         return str(error)
+    whose: Any = trigger.user_key
+    if whose is not None and not callable(whose) and not (isinstance(whose, str) and whose.strip()):
+        return f"user_key {whose!r} names nobody; it is a string, or a callable of the instance."
     return ""
 
 
@@ -97,7 +115,7 @@ def _silence(sender: Any, signal: Signal) -> tuple[str, str] | None:
     """Return why a sender never sends a signal, and what to write instead; ``None`` if it may."""
     model = _model(sender)
     if model is None:
-        return None
+        return _nothing(sender, signal)
     label = model._meta.label
     if isinstance(sender, str) and not isinstance(signal, ModelSignal):
         hint = "Name the class itself: only the signals of Django's models take a model's name."
@@ -109,6 +127,15 @@ def _silence(sender: Any, signal: Signal) -> tuple[str, str] | None:
         hint = "Django reads and writes it unheard; listen to m2m_changed of it."
         return f"{label}, which Django has made for a field", hint
     return None
+
+
+def _nothing(sender: Any, signal: Signal) -> tuple[str, str] | None:
+    """Return why what is no model never sends a signal; ``None`` if it may, or if E008 tells."""
+    if sender is None or isinstance(sender, str) or not isinstance(signal, ModelSignal):
+        return None
+    shown = repr(sender) if isinstance(sender, type) else f"a {type(sender).__name__}"
+    hint = "Name the model, or a list of models; None listens to everybody's."
+    return f"a model's signal of {shown}, which is no model", hint
 
 
 def _between_models() -> set[Any]:
@@ -124,5 +151,6 @@ def check_trigger_names() -> Iterator[CheckMessage]:
         yield messages.error(
             9,
             f"There are two triggers {second.name}: {first.defined_at} and {second.defined_at}.",
-            "Rename one of the two functions.",
+            "Rename one of the two functions; one that is made in a loop takes its name from its "
+            "__qualname__.",
         )
