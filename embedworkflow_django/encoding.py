@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, ValuesView
+from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db.models import QuerySet
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
@@ -22,6 +24,8 @@ DEEPEST = 30
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 # What holds nothing else, and is most of any data.
 _FLAT = frozenset({str, int, float, bool, type(None)})
+# What is often meant for a list.
+_SEVERAL = (AbstractSet, Iterator, ValuesView, QuerySet)
 _ENCODER = DjangoJSONEncoder(allow_nan=False)
 
 
@@ -139,6 +143,8 @@ def _leaf(value: Any, path: str) -> UnencodableData | None:
         _ENCODER.encode(value)
     except TypeError:
         kind = type(value).__name__
+        if isinstance(value, _SEVERAL):
+            return _error(path, _("a %s is no JSON; give a list of what is needed") % kind)
         return _error(path, _("a %s is no JSON; give its id, or a dict of what is needed") % kind)
     except ValueError as error:
         return _error(path, str(error).removesuffix("."))

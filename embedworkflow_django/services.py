@@ -232,6 +232,7 @@ def run_again_once(
         data: Other data than that one's.
         by: The person who wants it, for the history.
     """
+    _require_name(by)
     using = _fresh(execution)
     again = intake.another_run(
         execution, execution.execution_data if isinstance(data, _Unset) else data
@@ -405,6 +406,7 @@ def _transition(
         refusal: Why it cannot be done if it is otherwise.
         before: The status that is changed; ``None`` if it stays.
     """
+    _require_name(by)
     using = _database(execution)
     values = outbox.in_its_time(using, values)
     with transaction.atomic(using=using):
@@ -443,7 +445,17 @@ def _note(execution: Execution, verb: str, by: str, **detail: str) -> None:
     )
 
 
-def _database(execution: Execution) -> str:
+def _require_name(by: Any) -> None:
+    if not isinstance(by, str):
+        raise TypeError(
+            f"by should be a person's name, as of get_username(), not {type(by).__name__}."
+        )
+
+
+def _database(execution: Any) -> str:
+    if not isinstance(execution, Execution):
+        kind = type(execution).__name__
+        raise TypeError(f"The first argument should be an Execution, not of type {kind}.")
     if execution._state.db is None or execution.pk is None:
         raise InvalidTransition(_("The execution is not saved, or was deleted."))
     return execution._state.db

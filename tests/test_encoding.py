@@ -106,7 +106,10 @@ def test_data_that_is_no_mapping_is_refused(data):
     ("value", "why"),
     [
         (b"raw", "a bytes is no JSON"),
-        ({1, 2}, "a set is no JSON"),
+        ({1, 2}, "a set is no JSON; give a list"),
+        ({}.values(), "a dict_values is no JSON; give a list"),
+        ((n for n in "ab"), "a generator is no JSON; give a list"),
+        (Cake.objects.values("pk"), "a QuerySet is no JSON; give a list"),
         (Cake(name="Sacher"), "a Cake is no JSON; give its id"),
         (object(), "a object is no JSON"),
         (1j, "a complex is no JSON"),

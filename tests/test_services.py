@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.contrib.auth.models import User
 from django.db import OperationalError, connections, transaction
 from django.db.models.signals import post_init, pre_init
 from django.test.utils import CaptureQueriesContext
@@ -582,6 +583,34 @@ def test_a_verb_refuses_what_is_not_there(alias, verb):
         with pytest.raises(InvalidTransition, match=f"Execution {row.pk} was deleted"):
             call(row)
         assert not Execution.objects.using(alias).exists()
+
+
+WRONG = [None, "01a22d78", Execution.objects.all(), Execution]
+
+
+@pytest.mark.parametrize("what", WRONG, ids=lambda what: type(what).__name__)
+@pytest.mark.parametrize("verb", [*VERBS, "run_again"])
+def test_a_verb_is_about_an_execution(verb, what):
+    """Not about its key, nor about several; nothing is asked of the database to say so."""
+    call = VERBS.get(verb, services.run_again)
+    kind = type(what).__name__
+    with pytest.raises(TypeError, match=rf"should be an Execution, not of type {kind}\."):
+        call(what)
+
+
+@pytest.mark.parametrize("by", [None, 5, User(username="ann")], ids=["none", "key", "user"])
+@pytest.mark.parametrize("verb", [*VERBS, "run_again"])
+@pytest.mark.django_db
+def test_who_wants_it_is_a_name(verb, by):
+    """The history keeps the person's name, and nothing is done for whoever has none."""
+    row = stored(next(iter(ALLOWED.get(verb, {Status.FAILED: ""}))))
+    before = Execution.objects.values().get()
+    call = VERBS.get(verb, services.run_again)
+    with pytest.raises(
+        TypeError, match=rf"by should be .* get_username\(\), not {type(by).__name__}"
+    ):
+        call(row, by=by)
+    assert Execution.objects.values().get() == before
 
 
 @pytest.mark.django_db
