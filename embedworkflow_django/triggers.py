@@ -22,7 +22,7 @@ from . import conf, intake, services, signals
 from .exceptions import InvalidExecution, printable
 from .models import source_id, source_type
 
-__all__ = ["Trigger", "suppressed", "trigger"]
+__all__ = ["Trigger", "registry", "suppressed", "trigger"]
 
 logger = logging.getLogger("embedworkflow_django")
 

@@ -131,7 +131,10 @@ def user_key(value: object) -> UserKey:
         try:
             value = import_string(value)
         except ImportError as error:
-            raise UnfitError(f"cannot be imported: {error}") from None
+            raise UnfitError(
+                f"cannot be imported: {error}. A key with dots in it is given by a callable: "
+                "lambda source: …"
+            ) from None
     if value is None or isinstance(value, str) or callable(value):
         return value
     raise _unfit("a string or the dotted path of a callable", value)

@@ -246,6 +246,17 @@ def test_a_user_that_cannot_be_found_is_refused(value):
         conf.user_key("default", None)
 
 
+def test_a_user_s_key_with_dots_is_given_by_a_callable():
+    """Such text is read as a path; the error says the way out, and it works."""
+    with (
+        configured(USER_KEY="acme.com"),
+        pytest.raises(conf.ConfigurationError, match=r"A key with dots in it .* lambda source: …"),
+    ):
+        conf.user_key("default", None)
+    with configured(USER_KEY=lambda source: "acme.com"):
+        assert conf.user_key("default", None) == "acme.com"
+
+
 # Errors.
 
 

@@ -14,7 +14,7 @@ from embedworkflow_django import exceptions, services, signals, triggers
 PACKAGE = "embedworkflow_django"
 
 PUBLIC = {
-    "triggers": {"Trigger", "suppressed", "trigger"},
+    "triggers": {"Trigger", "registry", "suppressed", "trigger"},
     "services": {
         "acancel",
         "aexecute",
