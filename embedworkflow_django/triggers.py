@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, TypeVar, cast
 
+from django.apps import apps
 from django.db import Error, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import TransactionManagementError
@@ -67,6 +68,8 @@ class Trigger:
     def receive(self, sender: Any, **arguments: Any) -> None:
         """Take a signal: ask the function, and execute what it returns."""
         if arguments.get("raw") is True or _suppressed.get():
+            return
+        if None in self.senders and _is_of_a_migration(sender):
             return
         instance = arguments.pop("instance", sender)
         try:
@@ -289,6 +292,12 @@ def _roll_back(connection: BaseDatabaseWrapper, savepoint: Any) -> None:
     except Error:
         connection.needs_rollback = True
         raise
+
+
+def _is_of_a_migration(sender: Any) -> bool:
+    """Return whether a sender is a model of another registry than the project's own."""
+    is_model = isinstance(sender, type) and issubclass(sender, models.Model)
+    return is_model and sender._meta.apps is not apps
 
 
 def _plain(data: Any) -> Any:

@@ -9,11 +9,14 @@ import logging
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
+from django.contrib.auth.models import Group
 from django.core.management import call_command
-from django.db import DatabaseError, IntegrityError, connections, transaction
+from django.db import DatabaseError, IntegrityError, connections, models, transaction
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
 from django.dispatch import Signal
-from django.test.utils import CaptureQueriesContext
+from django.test.utils import CaptureQueriesContext, isolate_apps
 from rest_framework import serializers
 
 from embedworkflow_django import services, signals, triggers
@@ -481,6 +484,34 @@ def test_raw_means_a_fixture_where_it_is_a_flag():
     trigger(Ordered, sender=None, workflow="ship")(lambda order, raw, **kwargs: {"raw": raw})
     Ordered.send(sender="shop", raw='{"order": 1}')
     assert executions() == [{"raw": '{"order": 1}'}]
+
+
+@every_database
+def test_migrations_fire_nothing_for_everybody(alias):
+    """Neither what Django notes of them, before there is a table perhaps, nor their models."""
+    on_saved_cakes(lambda instance, **kwargs: {"of": instance._meta.label}, sender=None)
+    connection = connections[alias]
+    historical = MigrationLoader(connection).project_state().apps.get_model("auth", "Group")
+    historical.objects.using(alias).create(name="bakers")
+    recorder = MigrationRecorder(connection)
+    recorder.record_applied("bakery", "0001_initial")
+    recorder.record_unapplied("bakery", "0001_initial")
+    Group.objects.using(alias).create(name="eaters")
+    assert executions(alias) == [{"of": "auth.Group"}]
+
+
+@pytest.mark.django_db
+@isolate_apps("tests.bakery")
+def test_a_model_of_another_registry_fires_when_it_is_named():
+    """As those that a test of a project makes."""
+
+    class Oven(models.Model):  # noqa: DJ008
+        class Meta:
+            app_label = "bakery"
+
+    trigger(post_delete, sender=Oven, workflow="bake")(lambda oven, **kwargs: {"oven": oven.pk})
+    post_delete.send(Oven, instance=Oven.from_db("default", ["id"], [1]))
+    assert executions() == [{"oven": 1}]
 
 
 @pytest.mark.django_db
