@@ -61,7 +61,8 @@ def sandbox(
             assert execution.status == "unconfirmed"
 
     Args:
-        settings: Keys of ``EMBEDWORKFLOW`` to override on top.
+        settings: Keys of ``EMBEDWORKFLOW`` to override on top; of ``ACCOUNTS``, too, the keys and
+            base URLs are replaced.
         frozen: Whether the sandbox's time stands still until its ``advance`` is called.
         **options: Further arguments of ``Sandbox``, such as ``deliver`` for its e-mails.
 
@@ -79,26 +80,35 @@ def sandbox(
         raise conf.ConfigurationError(
             f"There is no setting {name!r}. {conf.did_you_mean(str(name), conf.DEFAULTS)}"
         )
-    header = settings.get("IDEMPOTENCY_HEADER", conf.account().idempotency_header)
-    imitation = sandboxes.Sandbox(
-        frozen=frozen,
-        # A name that resolves nowhere: what comes after the block reaches nobody.
-        base_url=f"https://sandbox-{number}.invalid/api/v1",
-        idempotency_header=header,
-        **options,
-    )
-    given = {**conf.settings.given, **_account(imitation, "default"), "DISPATCHER": "worker"}
-    given["ACCOUNTS"] = {
-        alias: {**_own(alias), **_account(imitation, alias)} for alias in _entries(given)
-    }
+    # First as they are asked for, for the sandbox answers the accounts of these.
+    with override_settings(**{conf.SETTING: {**conf.settings.given, **settings}}):
+        header = settings.get("IDEMPOTENCY_HEADER", conf.account().idempotency_header)
+        imitation = sandboxes.Sandbox(
+            frozen=frozen,
+            # A name that resolves nowhere: what comes after the block reaches nobody.
+            base_url=f"https://sandbox-{number}.invalid/api/v1",
+            idempotency_header=header,
+            **options,
+        )
+        given = {**_answered(imitation), "IDEMPOTENCY_HEADER": header}
+    own = {name: value for name, value in settings.items() if name != "ACCOUNTS"}
     try:
         with (
-            override_settings(**{conf.SETTING: {**given, **settings}}),
+            override_settings(**{conf.SETTING: {**given, **own}}),
             connections.mounted(imitation.base_url, imitation.adapter()),
         ):
             yield imitation
     finally:
         imitation.stop()
+
+
+def _answered(imitation: sandboxes.Sandbox) -> dict[str, Any]:
+    """Return the settings with every account at the sandbox, which gets those it has not yet."""
+    given = {**conf.settings.given, **_account(imitation, "default"), "DISPATCHER": "worker"}
+    given["ACCOUNTS"] = {
+        alias: {**_own(alias), **_account(imitation, alias)} for alias in _entries(given)
+    }
+    return given
 
 
 def _entries(given: Mapping[str, Any]) -> list[str]:

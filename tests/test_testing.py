@@ -107,6 +107,40 @@ def test_a_sandbox_keeps_what_accounts_say_of_default():
         assert 1 == len(sandbox.requests)
 
 
+def test_a_sandbox_answers_the_accounts_that_it_is_given(db):
+    """They replace those of the settings, as any setting does, and need no keys."""
+    before = {"SECRET_KEY": "sk_test_1", "ACCOUNTS": {"eu": {"SECRET_KEY": "sk_test_eu"}}}
+    given = {"us": {"SECRET_KEY": "sk_test_us", "USER_KEY": "america"}, "asia": {}}
+
+    with (
+        override_settings(EMBEDWORKFLOW=before),
+        testing.sandbox(settings={"ACCOUNTS": given}) as sandbox,
+    ):
+        us, asia = (sandbox.engine.accounts[alias] for alias in given)
+        sandbox.add_workflow("there", account=us, user_key="america")
+        sandbox.add_workflow("there", account=asia)
+        executions = [services.execute("there", account=alias) for alias in given]
+        testing.finish(sandbox)
+
+        assert ["default", "us", "asia"] == conf.settings.accounts
+        assert "sk_test_us" not in str(settings.EMBEDWORKFLOW)
+    for execution in executions:
+        execution.refresh_from_db()
+    assert [True, True] == [execution.succeeded for execution in executions]
+
+
+@pytest.mark.parametrize("where", ["settings", "sandbox"])
+def test_a_sandbox_hears_the_header_of_default_in_accounts(db, where):
+    """A name that stands there is the one under which the key travels."""
+    given = {"SECRET_KEY": "sk_test_1", "ACCOUNTS": {"default": {"IDEMPOTENCY_HEADER": "X-Once"}}}
+    own = {"ACCOUNTS": given["ACCOUNTS"]} if where == "sandbox" else {}
+    with override_settings(EMBEDWORKFLOW=given), testing.sandbox(settings=own) as sandbox:
+        sandbox.add_workflow("hello")
+        call = {"id_type": "key", "idempotency_key": "a"}
+        first, second = (connections.client().execute_workflow("hello", **call) for _ in "ab")
+        assert first.id == second.id
+
+
 def test_a_sandbox_leaves_all_as_it_was():
     """Settings and clients are the former ones again, also when the block raises."""
     before = settings.EMBEDWORKFLOW
