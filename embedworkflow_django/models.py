@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from datetime import datetime
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from django.apps import apps
@@ -91,10 +92,21 @@ def source_id(source: models.Model) -> str:
     # Until it is read again, an object has its key as it was given: a UUID as text, say.
     if isinstance(pk, models.CompositePrimaryKey):
         parts = zip(source._meta.pk_fields, source.pk, strict=True)
-        return json.dumps([str(field.to_python(part)) for field, part in parts])
-    key = pk.to_python(source.pk)
-    # Bytes in the text that a BinaryField reads again.
-    return b64encode(key).decode() if isinstance(key, (bytes, memoryview)) else str(key)
+        return json.dumps([_key_text(field.to_python(part)) for field, part in parts])
+    return _key_text(pk.to_python(source.pk))
+
+
+def _key_text(key: Any) -> str:
+    match key:
+        case bytes() | memoryview():
+            # The text that a BinaryField reads again.
+            return b64encode(key).decode()
+        case datetime() if timezone.is_aware(key):
+            return str(key.astimezone(UTC))
+        case Decimal():
+            text = f"{key:f}"
+            return text.rstrip("0").rstrip(".") if "." in text else text
+    return str(key)
 
 
 def _counter(verbose_name: Any) -> models.PositiveIntegerField[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
 
 import pytest
 from django.contrib.auth.models import User
@@ -15,7 +16,17 @@ from embedworkflow_django import intake, services
 from embedworkflow_django.conf import ConfigurationError
 from embedworkflow_django.exceptions import InvalidExecution
 from embedworkflow_django.models import Execution
-from tests.bakery.models import Batch, Cake, CheapCake, Recipe, Seal, Tagged, Touchy, WeddingCake
+from tests.bakery.models import (
+    Batch,
+    Cake,
+    CheapCake,
+    Reading,
+    Recipe,
+    Seal,
+    Tagged,
+    Touchy,
+    WeddingCake,
+)
 
 from .databases import EVERY_DATABASE
 from .routers import OTHER, two_databases
@@ -299,6 +310,18 @@ def test_a_source_is_one_however_its_key_was_written(make):
     read = type(source).objects.get()
     assert execution.source == read
     assert list(Execution.objects.for_source(read)) == [execution]
+
+
+@pytest.mark.parametrize("alias", EVERY_DATABASE)
+@pytest.mark.parametrize("degrees", ["1.5", "1E+2", 100, Decimal("-0.500"), 0], ids=str)
+def test_a_source_is_one_in_whatever_time_zone_and_with_whatever_places(alias, degrees):
+    """A moment is read in UTC, and a number with the places of its column."""
+    at = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=timezone(timedelta(hours=5)))
+    source = Reading.objects.using(alias).create(at=at, degrees=degrees)
+    execution = services.execute("bake", source=source)
+    read = Reading.objects.using(alias).get()
+    assert execution.source == read
+    assert list(Execution.objects.using(alias).for_source(read)) == [execution]
 
 
 @pytest.mark.parametrize("alias", EVERY_DATABASE)

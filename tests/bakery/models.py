@@ -91,6 +91,17 @@ class Batch(models.Model):
         return f"{self.oven}/{self.number}"
 
 
+class Reading(models.Model):
+    """Something whose key is a moment and a number with places, both written in many ways."""
+
+    pk = models.CompositePrimaryKey("at", "degrees")
+    at = models.DateTimeField()
+    degrees = models.DecimalField(max_digits=6, decimal_places=2)
+
+    def __str__(self) -> str:
+        return f"{self.degrees} at {self.at}"
+
+
 class Seal(models.Model):
     """Something whose key is bytes, which MariaDB takes for no key."""
 
