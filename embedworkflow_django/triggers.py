@@ -47,7 +47,7 @@ class Trigger:
         workflow: The workflow's identifier, or a callable of the instance.
         id_type: How the API reads it.
         user_key: The end user, or a callable of the instance.
-        once: Whether there is one execution for a source, ever.
+        once: Whether there is one execution for a source, as long as its row is kept.
         account: The account's alias.
         using: The database's alias; the signal's by default.
         defined_at: File and line.
@@ -165,7 +165,8 @@ def trigger(
         workflow: The workflow's identifier, or a callable of the instance.
         id_type: How the API reads it: ``key``, ``id`` or ``hashid``.
         user_key: The end user, or a callable of the instance.
-        once: Whether there is one execution for a source, ever.
+        once: Whether there is one execution for a source, as long as its row is kept and the
+            function's dotted name stays.
         account: The account's alias in the settings.
         using: The database's alias; the signal's own by default.
 

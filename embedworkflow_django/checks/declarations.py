@@ -151,6 +151,6 @@ def check_trigger_names() -> Iterator[CheckMessage]:
         yield messages.error(
             9,
             f"There are two triggers {second.name}: {first.defined_at} and {second.defined_at}.",
-            "Rename one of the two functions; one that is made in a loop takes its name from its "
-            "__qualname__.",
+            "Rename one of the two functions; one that is made in a loop is told apart by its "
+            "__qualname__, one that is decorated by functools.wraps.",
         )
