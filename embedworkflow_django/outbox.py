@@ -291,10 +291,11 @@ def _compared(connection: BaseDatabaseWrapper) -> _Comparison:
         cursor.execute(_CLOCKS[connection.vendor])
         (microseconds,) = cursor.fetchone()
         wall, monotonic = _wall(), time.monotonic()
-    # It was read between the two, and half-way on average.
-    return _Comparison(
-        timedelta(microseconds=int(microseconds), seconds=-(before + wall) / 2), wall, monotonic
-    )
+    # It was read between the two, and half-way on average. A difference that may be none is none,
+    # so that processes with the same clock agree, however long each has waited for its answer.
+    read = microseconds / 1_000_000
+    seconds = 0.0 if before <= read <= wall else read - (before + wall) / 2
+    return _Comparison(timedelta(seconds=seconds), wall, monotonic)
 
 
 # Claim

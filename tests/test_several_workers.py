@@ -106,6 +106,28 @@ Worker(aliases=[ALIAS]).run_until_idle()
 
 
 @on_servers
+def test_a_slow_answer_is_no_wrong_clock(alias):
+    """Whose clocks agree give an execution times that do, however busy their machines are."""
+    printed = programs.run(
+        """
+        import time
+        from django.db import connections
+        from embedworkflow_django import outbox
+        def slowly(execute, *arguments):
+            answer = execute(*arguments)
+            time.sleep(0.2)
+            return answer
+        with connections[ALIAS].execute_wrapper(slowly):
+            print(outbox.ahead(ALIAS).total_seconds())
+        """,
+        configuration={"SECRET_KEY": "sk_test_clock"},
+        alias=alias,
+    )
+
+    assert 0.0 == float(printed)
+
+
+@on_servers
 def test_a_wrong_clock_keeps_sync_from_nothing(settings, alias):
     """What is made due is due by the database's clock, and asked after."""
     with open_river(settings, alias) as river:
