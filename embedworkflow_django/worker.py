@@ -25,6 +25,7 @@ from django.db import (
     DataError,
     IntegrityError,
     InterfaceError,
+    OperationalError,
     close_old_connections,
     connections,
 )
@@ -718,9 +719,13 @@ class Worker:
             for chore in chores:
                 try:
                     more |= chore(using)
-                except Exception:
-                    logger.exception(
-                        "A chore failed; it is tried again later.",
+                except Exception as error:
+                    away = isinstance(error, (OperationalError, InterfaceError))
+                    logger.log(
+                        logging.WARNING if away else logging.ERROR,
+                        "A chore failed; it is tried again later: %s",
+                        error,
+                        exc_info=not away,
                         extra={"event_name": "chore_failed", "database": using},
                     )
                     connections[using].close_if_unusable_or_obsolete()

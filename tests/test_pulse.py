@@ -7,7 +7,7 @@ import threading
 from datetime import timedelta
 
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections
 from django.utils import timezone
 
 from embedworkflow_django import __version__, pulse, worker
@@ -132,7 +132,7 @@ def test_old_signs_are_removed(river):
 class Chore:
     """A chore that counts how often it was done, and where."""
 
-    def __init__(self, rounds, failing=False):
+    def __init__(self, rounds, failing=None):
         self.done = []
         self._rounds = rounds
         self._failing = failing
@@ -141,7 +141,7 @@ class Chore:
         """Take note; say whether more waits."""
         self.done.append((using, threading.current_thread().name))
         if self._failing:
-            raise RuntimeError("The broom is broken.")
+            raise self._failing
         return len(self.done) < self._rounds
 
     def __enter__(self):
@@ -185,12 +185,24 @@ def test_a_running_worker_does_chores_beside_its_calls(river):
 def test_a_chore_that_fails_ends_nothing(river, caplog):
     """It is logged, and tried again another time."""
     row = river.execute()
-    with Chore(rounds=1, failing=True), Chore(rounds=1) as other:
+    broken = RuntimeError("The broom is broken.")
+    with Chore(rounds=1, failing=broken), Chore(rounds=1) as other:
         river.work()
 
-    assert "A chore failed" in caplog.text
+    (failed,) = (record for record in caplog.records if record.event_name == "chore_failed")
+    assert ("ERROR", broken) == (failed.levelname, failed.exc_info[1])
     assert other.done
     assert Status.RUNNING == river.row(row).status
+
+
+def test_a_chore_whose_database_is_away_is_no_error(river, caplog):
+    """It mends itself, so it is a warning of one line, as any other failure of a database."""
+    with Chore(rounds=1, failing=OperationalError("connection refused\nIs it running?\n")):
+        river.work()
+
+    (failed,) = (record for record in caplog.records if record.event_name == "chore_failed")
+    assert ("WARNING", False) == (failed.levelname, bool(failed.exc_info))
+    assert "connection refused" in failed.getMessage()
 
 
 def test_chores_are_done_inline_when_no_row_is_meant(river):
