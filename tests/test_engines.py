@@ -67,6 +67,14 @@ def test_a_shift_without_work_sends_no_more_than_its_lease_s_timer(river, messen
     assert [round(conf.settings.lease.total_seconds())] == sent
 
 
+def test_a_database_that_is_unknown_is_refused_before_a_timer_is_set(messenger, sent):
+    """Or the timer of each failure would bring the next one, for ever."""
+    with pytest.raises(conf.ConfigurationError, match=r"'defualt'.*Did you mean 'default'\?"):
+        Shifts(messenger).work("defualt")
+
+    assert [] == sent
+
+
 def test_a_wake_up_during_a_shift_has_it_look_again(river, messenger, sent):
     """What was committed meanwhile is sent by the same shift, without a message."""
     river.configure(POLL=(3600, 3600, 7200))

@@ -60,7 +60,15 @@ class Shifts:
         Args:
             using: The database's alias.
             hold: Whether timers are held back in this process, because the engine cannot.
+
+        Raises:
+            ConfigurationError: There is no such database, or its router keeps executions out.
         """
+        if using not in (known := outbox.databases()):
+            # Before a timer is set: the timer of each failure would bring the next one.
+            raise conf.ConfigurationError(
+                f"No database {using!r} holds executions. {conf.did_you_mean(using, known)}"
+            )
         with self._lock:
             if using in self._on:
                 self._on[using] = True
