@@ -118,6 +118,35 @@ def test_a_broker_that_is_down_breaks_no_commit(river, monkeypatch):
     assert 20 == river.rows().queued().count()
 
 
+def test_an_app_whose_tasks_are_eager_needs_no_broker(river, monkeypatch):
+    """The work is done in the process that committed, also what is due later."""
+    monkeypatch.setenv("EMBEDWORKFLOW_TEST_BROKER", "amqp://127.0.0.1:9//")
+    monkeypatch.setenv("EMBEDWORKFLOW_TEST_QUEUE", "none")
+    programs.run(
+        """
+        import time
+        from datetime import timedelta
+        from django.utils import timezone
+        import tests.celery_app
+        tests.celery_app.app.conf.task_always_eager = True
+        services.execute("bake")
+        services.execute("bake", run_at=timezone.now() + timedelta(seconds=1))
+        ends = time.monotonic() + 20
+        while Execution.objects.queued().exists() and time.monotonic() < ends: time.sleep(0.05)
+        """,
+        configuration={
+            "SECRET_KEY": river.sandbox.secret_key,
+            "BASE_URL": river.sandbox.base_url,
+            "DISPATCHER": "celery",
+            "TIMEOUT": [1, 2],
+            "POLL": [60, 60, 3600],
+        },
+    )
+
+    assert 2 == river.rows().filter(status=Status.RUNNING).count()
+    assert 2 == len(river.executed)
+
+
 def test_a_broker_that_restarts_empty_under_load_loses_nothing():
     """What it has forgotten is found by workers that look around once it is back."""
     if not shutil.which("redis-server"):
