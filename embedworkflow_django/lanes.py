@@ -20,6 +20,15 @@ AHEAD = 0.5
 LARGEST_BATCH = 500
 
 
+def width(asked: int | None = None) -> int:
+    """Return how many calls of an account are in flight at once, ``LARGEST_BATCH`` at the most.
+
+    Args:
+        asked: The number that is asked for; the setting by default.
+    """
+    return min(asked or conf.settings.concurrency, LARGEST_BATCH)
+
+
 class Budget:
     """How many calls an account's ``RATE`` still admits; one for all workers of a process."""
 

@@ -34,7 +34,7 @@ from django.utils import timezone
 from . import conf, delivery, mirror, notices, outbox, sync
 from .exceptions import InvalidAnswer, printable
 from .forks import Desk
-from .lanes import LARGEST_BATCH, Lane
+from .lanes import LARGEST_BATCH, Lane, width
 from .mirror import Change
 from .models import Status
 from .outbox import Claimed
@@ -98,7 +98,7 @@ class Worker:
     ) -> None:
         self.token = uuid.uuid4().hex
         self.aliases = list(aliases) if aliases is not None else outbox.databases()
-        self.concurrency = concurrency or conf.settings.concurrency
+        self.concurrency = width(concurrency)
         self.interval = interval
         #: How often each outcome was recorded.
         self.counts: Counter[str] = Counter()

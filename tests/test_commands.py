@@ -26,6 +26,7 @@ from requests.adapters import BaseAdapter
 
 from embedworkflow_django import connections, services, signals, testing, triggers
 from embedworkflow_django.models import FINAL, Execution, ExecutionEvent, Status
+from tests import programs
 from tests.bakery.models import Cake, Receipt
 from tests.databases import EVERY_DATABASE
 from tests.test_figures import QUERIES, process, tally
@@ -137,6 +138,12 @@ def another():
 
 
 @pytest.fixture
+def db_alias():
+    """The database of the tests that start a program."""
+    return "default"
+
+
+@pytest.fixture
 def handlers():
     """What handles signals before, which must handle them afterwards too."""
     numbers = (signal.SIGTERM, signal.SIGINT)
@@ -200,19 +207,36 @@ def test_a_database_without_executions_is_refused(name, settings, another):
 
 
 @on_every_database
-@pytest.mark.parametrize("name", ["worker", "status"])
-def test_a_database_without_tables_is_named(name, alias):
+@pytest.mark.parametrize("name", ["worker", "status", "sync", "prune", "execute"])
+def test_a_database_without_tables_is_named(name, alias, settings):
     """A project that was not migrated is told so."""
+    settings.EMBEDWORKFLOW = settings.EMBEDWORKFLOW | {"RETENTION": 1}
     table = Execution._meta.db_table
     with databases[alias].schema_editor() as editor:
         editor.alter_db_table(Execution, table, "elsewhere")
     try:
-        error = str(refused(name, f"--database={alias}"))
+        args = ["bake"] if name == "execute" else []
+        error = str(refused(name, *args, f"--database={alias}"))
     finally:
         with databases[alias].schema_editor() as editor:
             editor.alter_db_table(Execution, "elsewhere", table)
-    assert error.startswith(f"The executions in database {alias!r} cannot be read: ")
+    assert error.startswith(f"Database {alias!r} failed: ")
     assert error.endswith(f"\nIf its tables are missing, run: manage.py migrate --database={alias}")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_database_of_an_execution_is_named_only_if_it_was_given():
+    """The routers choose it otherwise."""
+    table = Execution._meta.db_table
+    with databases["default"].schema_editor() as editor:
+        editor.alter_db_table(Execution, table, "elsewhere")
+    try:
+        error = str(refused("execute", "bake"))
+    finally:
+        with databases["default"].schema_editor() as editor:
+            editor.alter_db_table(Execution, "elsewhere", table)
+    assert error.startswith("The database failed: ")
+    assert error.endswith("\nIf its tables are missing, run: manage.py migrate")
 
 
 @pytest.mark.django_db(databases="__all__")
@@ -240,6 +264,7 @@ def test_every_database_is_worked_on(name, settings):
         ("sync", "not-an-id"),
         ("status", "--fail-if-older-than=-1"),
         ("prune", "--older-than=a year"),
+        ("prune", "--older-than=-1"),
         ("prune", "--older-than=" + "9" * 30),
         ("prune", "--status=running"),
         ("prune", "--batch-size=0"),
@@ -253,7 +278,51 @@ def test_an_argument_that_makes_no_sense_is_refused(name, argument):
     )
 
 
+def test_an_argument_that_makes_no_sense_is_told_as_it_was_given():
+    """Neither with a unit that nobody wrote, nor as Python writes it."""
+    assert "'-1' should be a number" in str(refused("prune", "--older-than=-1"))
+    assert "Status." not in str(refused("prune", "--status=running"))
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("args", "word"),
+    [
+        (["status"], r"a worker\u2019s hands"),
+        (["status", "--json"], r"kuchen\u2603"),
+        (["execute", "kuchen☃", "--wait=9"], r"kuchen\u2603 is completed"),
+        (["check"], r"kuchen\u2603"),
+    ],
+    ids=["status", "json", "execute", "check"],
+)
+def test_a_stream_that_takes_no_unicode_shows_what_it_can(args, word, sandbox, declare, settings):
+    """Or the monitoring would be alarmed by an apostrophe."""
+    settings.EMBEDWORKFLOW = settings.EMBEDWORKFLOW | {"POLL": (0.1, 1, 60)}
+    sandbox.add_workflow("kuchen☃", nodes=[], edges=[])
+    declare("cake_baked", workflow="kuchen☃")
+    tally(workflow="kuchen☃", status=Status.COMPLETED)
+    name, *options = args
+    options += [] if name == "check" else ["--database=default"]
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    call_command(f"embedworkflow_{name}", *options, stdout=stream)
+    stream.seek(0)
+
+    assert word in stream.read()
+
+
 # embedworkflow_worker
+
+
+@on_every_database
+@pytest.mark.parametrize("lost", ["resend", "hold"])
+def test_more_calls_than_a_batch_are_as_many_as_a_batch(alias, lost, sandbox, settings):
+    """A number of any size neither ends the worker nor is too large for a column."""
+    settings.EMBEDWORKFLOW = settings.EMBEDWORKFLOW | {"ON_LOST_ANSWER": lost}
+    services.execute("bake", using=alias)
+    printed = run("worker", "--once", f"--database={alias}", "--concurrency=" + "9" * 30)
+
+    assert f"Working on {alias}, 500 calls at once." in printed
+    assert "1 delivered" in printed
 
 
 @on_every_database
@@ -353,6 +422,38 @@ def test_a_signal_finishes_what_is_in_flight(alias, sandbox, handlers, caplog):
     assert stopped.counts == {"delivered": 1}
 
 
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_a_signal_that_comes_while_something_is_logged_hangs_nobody(river):
+    """A handler of the project's may hold a lock that its thread cannot take twice."""
+    river.execute()
+    printed = programs.run(
+        """
+        import logging, logging.handlers, queue, signal
+        from django.core.management import call_command
+
+        class Interrupting(queue.Queue):
+            def _put(self, record):
+                super()._put(record)
+                if ": delivered" in record.getMessage():
+                    os.kill(os.getpid(), signal.SIGTERM)
+
+        logger = logging.getLogger("embedworkflow_django")
+        logger.setLevel("INFO")
+        logger.addHandler(logging.handlers.QueueHandler(Interrupting()))
+        call_command("embedworkflow_worker", "--database", ALIAS)
+        """,
+        configuration={
+            "SECRET_KEY": river.sandbox.secret_key,
+            "BASE_URL": river.sandbox.base_url,
+            "DISPATCHER": "worker",
+        },
+        timeout=20,
+    )
+
+    assert "Finishing what is in flight; a second signal stops at once." in printed
+    assert "Stopped: 1 delivered." in printed
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_second_signal_stops_at_once(sandbox, handlers):
     """What is in flight is left to its lease, and the exit code says so."""
@@ -447,6 +548,8 @@ def kinds(db):
         (["--workflow=other"], {"upcoming"}),
         (["--account=eu"], {"unknown"}),
         (["--workflow=other", "--account=eu"], set()),
+        (["--workflow="], set()),
+        (["--account="], set()),
         (["running", "ended", "queued"], {"running", "ended"}),
         (["ended", "--account=eu"], set()),
     ],
@@ -469,6 +572,35 @@ def test_sync_works_in_batches_and_shows_its_progress():
         running()
     printed = run("sync", "--no-wait", "--batch-size=2", "--database=default")
     assert printed.splitlines() == ["2 made due", "4 made due", "5 made due"]
+
+
+@on_every_database
+def test_sync_tells_what_it_could_not_ask_about(alias, sandbox, settings):
+    """The exit code is 1 when an account is not let in; what it was not asked about is given back.
+
+    One that has nothing to do with what was wanted is none of the command's business.
+    """
+    key = {"SECRET_KEY": sandbox.secret_key}
+    settings.EMBEDWORKFLOW = settings.EMBEDWORKFLOW | {
+        "SECRET_KEY": "sk_test_withdrawn",
+        "ACCOUNTS": {"eu": key},
+        "POLL": (3600, 3600, 7200),
+    }
+    refused_row, other = running(alias), services.execute("bake", account="eu", using=alias)
+    run("worker", "--once", f"--database={alias}")
+    command = ("sync", f"--database={alias}", "--batch-size=1")
+    error = refused(*command, "--account=default")
+    refused_row.refresh_from_db()
+
+    assert error.returncode == 1
+    assert str(error) == (
+        "Not asked after, for they are paused: executions of 'default'. See the log."
+    )
+    assert (refused_row.status, refused_row.claim) == (Status.RUNNING, "")
+    assert refused_row.due_at <= timezone.now()
+    assert "1 made due" in run(*command, "--account=eu")
+    other.refresh_from_db()
+    assert other.synced_at > other.dispatched_at
 
 
 @pytest.mark.django_db(transaction=True)

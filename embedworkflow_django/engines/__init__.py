@@ -22,6 +22,7 @@ from collections import defaultdict
 from django.utils import timezone
 
 from .. import conf, outbox
+from ..lanes import width
 from ..messenger import Messenger
 from ..pauses import Pauses
 from ..pulse import Pulse
@@ -98,7 +99,7 @@ class Shifts:
         lease = conf.settings.lease.total_seconds()
         self._see_to_timer(using, lease, slack=lease, hold=hold)
         pauses = self._pauses[using]
-        pulse = self._pulses.setdefault(using, Pulse(concurrency=conf.settings.concurrency))
+        pulse = self._pulses.setdefault(using, Pulse(concurrency=width()))
         worker = Worker(aliases=[using], pauses=pauses, pulse=pulse)
         worker.run_until_idle(timeout=ends - time.monotonic())
 

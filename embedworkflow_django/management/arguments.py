@@ -45,12 +45,12 @@ def positive_seconds(text: str) -> float:
 
 def days(text: str) -> timedelta:
     """Return an age in days, or with another unit, as ``12h``."""
-    return _age(f"{text}d" if text.strip()[-1:].isdigit() else text)
+    return _age(text, unit="d")
 
 
-def _age(text: str) -> timedelta:
+def _age(text: str, *, unit: str = "") -> timedelta:
     try:
-        return env.duration(text)
+        return env.duration(f"{text}{unit}" if text.strip()[-1:].isdigit() else text)
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(
             f"{text!r} should be a number, or a number and one of s, m, h, d."

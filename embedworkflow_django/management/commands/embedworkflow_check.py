@@ -14,6 +14,7 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 
 from ... import conf, connections, probes, triggers
 from ...exceptions import APIError
+from .. import printing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +75,7 @@ class Command(BaseCommand):
         findings = []
         for finding in _findings(account or known, everything=not account):
             findings.append(finding)
-            self.stdout.write(_line(finding))
+            self.stdout.write(printing.shown(_line(finding), self.stdout))
         failed = sum(finding.verdict == "FAILED" for finding in findings)
         if failed:
             raise CommandError(f"{failed} of {len(findings)} failed.")

@@ -1,8 +1,8 @@
 """``embedworkflow_execute``: starts a workflow from the command line.
 
-Exit codes: 0 when it is stored (with ``--wait``: completed); 1 when an argument makes no sense, or
-it has ended otherwise; 2 when the command line cannot be read; 3 when it has not ended within the
-time of ``--wait``, or a signal has ended the waiting.
+Exit codes: 0 when it is stored (with ``--wait``: completed); 1 when an argument makes no sense, a
+database fails, or it has ended otherwise; 2 when the command line cannot be read; 3 when it has not
+ended within the time of ``--wait``, or a signal has ended the waiting.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from django.utils.dateparse import parse_datetime
 from ... import conf, services, worker
 from ...exceptions import InvalidExecution
 from ...models import Execution
-from .. import arguments, interruption
+from .. import arguments, databases, interruption, printing
 
 STILL_RUNNING = 3
 
@@ -36,8 +36,8 @@ class Command(BaseCommand):
 
     help = (
         "Have a workflow executed, and print the execution's id. Exit code: 0 when it is stored, "
-        "or has completed with --wait; 1 when it makes no sense or has ended otherwise; 3 when "
-        "it has not ended within the time of --wait."
+        "or has completed with --wait; 1 when it makes no sense, a database fails or it has ended "
+        "otherwise; 3 when it has not ended within the time of --wait."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -116,26 +116,28 @@ class Command(BaseCommand):
             wait: Seconds to wait for its end; ``None`` not to wait.
 
         Raises:
-            CommandError: An argument makes no sense, or the execution has not completed.
+            CommandError: An argument makes no sense, a database failed, or the execution has not
+                completed.
         """
         arguments.databases([database] if database else None)
-        try:
-            execution = services.execute(
-                workflow,
-                _data(data, data_file),
-                source=_source(source, database) if source else None,
-                user_key=user_key,
-                id_type=id_type,
-                idempotency_key=idempotency_key,
-                account=account,
-                run_at=_time(run_at) if run_at else None,
-                using=database,
-            )
-        except (InvalidExecution, conf.ConfigurationError) as error:
-            raise CommandError(str(error)) from None
-        self.stdout.write(str(execution.pk))
-        if wait is not None:
-            self._wait(execution, wait)
+        with databases.needed(database):
+            try:
+                execution = services.execute(
+                    workflow,
+                    _data(data, data_file),
+                    source=_source(source, database) if source else None,
+                    user_key=user_key,
+                    id_type=id_type,
+                    idempotency_key=idempotency_key,
+                    account=account,
+                    run_at=_time(run_at) if run_at else None,
+                    using=database,
+                )
+            except (InvalidExecution, conf.ConfigurationError) as error:
+                raise CommandError(str(error)) from None
+            self.stdout.write(str(execution.pk))
+            if wait is not None:
+                self._wait(execution, wait)
 
     def _wait(self, execution: Execution, seconds: float) -> None:
         ends, interrupted = time.monotonic() + seconds, threading.Event()
@@ -151,7 +153,7 @@ class Command(BaseCommand):
             raise CommandError(f"{outcome}; it goes on.", returncode=STILL_RUNNING)
         if not execution.succeeded:
             raise CommandError(f"{outcome}. {execution.last_error}".strip())
-        self.stdout.write(outcome)
+        self.stdout.write(printing.shown(outcome, self.stdout))
 
 
 def _drive(execution: Execution) -> None:

@@ -1,7 +1,7 @@
 """``embedworkflow_prune``: deletes finished executions, or their data, once they are old.
 
-Exit codes: 0; 1 when no age is known, a database makes no sense, or a signal came; 2 when the
-command line cannot be read.
+Exit codes: 0; 1 when no age is known, a database makes no sense or fails, or a signal came; 2 when
+the command line cannot be read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from ... import conf
 from ...models import FINAL, Execution
-from .. import arguments, interruption
+from .. import arguments, databases, interruption
 
 _DATA: dict[str, Any] = {
     "execution_data": {},
@@ -42,7 +42,7 @@ class Command(BaseCommand):
         "Delete executions that have been finished for long, and their events, in batches. What "
         "is not final, or not announced to execution_finished's receivers yet, is never touched. "
         "SIGTERM and Ctrl-C end it after the batch in hand. Exit code: 0, or 1 when no age is "
-        "known or a signal came."
+        "known, a database fails or a signal came."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -57,7 +57,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--status",
             action="append",
-            choices=sorted(FINAL),
+            choices=sorted(map(str, FINAL)),
             help="Only those of this status; repeatable. Default: every final one.",
         )
         parser.add_argument(
@@ -103,7 +103,7 @@ class Command(BaseCommand):
             database: The databases' aliases.
 
         Raises:
-            CommandError: No age is known, a database makes no sense, or a signal came.
+            CommandError: No age is known, a database makes no sense or fails, or a signal came.
         """
         before = timezone.now() - min(_age(older_than), _LONGEST)
         prune = _count if dry_run else _scrub if data_only else _delete
@@ -115,11 +115,12 @@ class Command(BaseCommand):
                 if data_only:
                     rows = rows.filter(_HAS_DATA)
                 done = kept = 0
-                for number, ids in enumerate(_batches(rows, batch_size, interrupted), start=1):
-                    pruned = prune(rows, ids)
-                    done, kept = done + pruned, kept + len(ids) - pruned
-                    if number % 10 == 0:
-                        self.stdout.write(f"{alias}: {done:,} {verb} so far")
+                with databases.needed(alias):
+                    for number, ids in enumerate(_batches(rows, batch_size, interrupted), start=1):
+                        pruned = prune(rows, ids)
+                        done, kept = done + pruned, kept + len(ids) - pruned
+                        if number % 10 == 0:
+                            self.stdout.write(f"{alias}: {done:,} {verb} so far")
                 self.stdout.write(f"{alias}: {done:,} {verb}")
                 if kept:
                     self.stdout.write(f"{alias}: {kept:,} kept, for other rows need them")

@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -24,7 +23,7 @@ from ...exceptions import printable
 from ...figures import Count, Outcomes, Overview, Pause, Sign
 from ...models import Status
 from ...pauses import Kind
-from .. import arguments
+from .. import arguments, databases, printing
 
 
 class Command(BaseCommand):
@@ -87,7 +86,8 @@ class Command(BaseCommand):
         """
         now = timezone.now()
         found = [_look(alias) for alias in arguments.databases(database)]
-        self.stdout.write(_as_json(found, now) if json else _as_text(found))
+        text = _as_json(found, now) if json else _as_text(found)
+        self.stdout.write(printing.shown(text, self.stdout))
         for overview in found:
             if fail_if_older_than is not None:
                 _require_younger(overview, fail_if_older_than)
@@ -96,13 +96,8 @@ class Command(BaseCommand):
 
 
 def _look(alias: str) -> Overview:
-    try:
+    with databases.needed(alias):
         return figures.overview(alias)
-    except (DatabaseError, InterfaceError) as error:
-        raise CommandError(
-            f"The executions in database {alias!r} cannot be read: {str(error).strip()}\n"
-            f"If its tables are missing, run: manage.py migrate --database={alias}"
-        ) from None
 
 
 def _require_younger(found: Overview, limit: float) -> None:

@@ -1,7 +1,8 @@
 """``embedworkflow_sync``: asks the API about executions now, without waiting for their turn.
 
-Exit codes: 0 when all were made due (and asked after, without ``--no-wait``); 1 when a signal
-came, or a database makes no sense; 2 when the command line cannot be read.
+Exit codes: 0 when all were made due (and asked after, without ``--no-wait``); 1 when an account is
+paused, so that its executions were not, when a signal came, or when a database makes no sense or
+fails; 2 when the command line cannot be read.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from django.utils import timezone
 
 from ... import outbox, worker
 from ...models import Execution
-from .. import arguments, interruption
+from ...pauses import Pauses
+from .. import arguments, databases, interruption
 from .embedworkflow_worker import require_reached, summary
 
 
@@ -28,7 +30,8 @@ class Command(BaseCommand):
     help = (
         "Make active executions due now and ask the API about them, in batches. What else is due "
         "is done on the way. SIGTERM and Ctrl-C end it after the batch in hand, a second one at "
-        "once. Exit code: 0 when all were asked after, 1 when a signal came."
+        "once. Exit code: 0 when all were asked after; 1 when an account is not let in or a "
+        "database fails, or when a signal came."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -91,32 +94,40 @@ class Command(BaseCommand):
             database: The databases' aliases.
 
         Raises:
-            CommandError: An argument makes no sense, a database failed, or a signal came.
+            CommandError: An argument makes no sense, an account is paused, a database failed, or a
+                signal came.
         """
         where = Q(pk__in=ids) if ids else Q()
-        where &= Q(workflow=workflow) if workflow else Q()
-        where &= Q(account=account) if account else Q()
+        where &= Q() if workflow is None else Q(workflow=workflow)
+        where &= Q() if account is None else Q(account=account)
         self._stopping = False
+        self._pauses = Pauses()
+        self._unasked: set[str] = set()
         self._worker = worker.Worker(aliases=[])
         self.counts: Counter[str] = Counter()
         made_due = 0
         with interruption.handled(self._stop, self._stop_at_once):
             for alias in arguments.databases(database):
-                rows = Execution.objects.using(alias).filter(where)
-                for number in self._made_due(rows, final=all or bool(ids), size=batch_size):
-                    made_due += number
-                    if wait:
-                        self._ask(alias)
-                    self.stdout.write(f"{made_due:,} made due{self._outcome(wait)}")
+                rows = Execution.objects.using(alias).filter(where, askable(final=all or bool(ids)))
+                with databases.needed(alias):
+                    for number in self._made_due(rows, size=batch_size):
+                        made_due += number
+                        if wait:
+                            self._ask(rows)
+                        self.stdout.write(f"{made_due:,} made due{self._outcome(wait)}")
         if not made_due:
             self.stdout.write("There is nothing to ask the API about.")
         if self._stopping:
             raise CommandError("Interrupted.")
+        if self._unasked:
+            accounts = ", ".join(map(repr, sorted(self._unasked)))
+            raise CommandError(
+                f"Not asked after, for they are paused: executions of {accounts}. See the log."
+            )
 
-    def _made_due(self, rows: QuerySet[Execution], *, final: bool, size: int) -> Iterator[int]:
+    def _made_due(self, rows: QuerySet[Execution], *, size: int) -> Iterator[int]:
         """Make rows due batch by batch; yield how many of each."""
         now, last = timezone.now() + outbox.ahead(rows.db), uuid.UUID(int=0)
-        rows = rows.filter(askable(final=final))
         while not self._stopping:
             ids = list(rows.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:size])
             if not ids:
@@ -126,11 +137,14 @@ class Command(BaseCommand):
             free = rows.filter(Q(claim="") | Q(due_at__lte=now), pk__in=ids)
             yield free.update(due_at=now, claim="", polls=0, misses=0)
 
-    def _ask(self, alias: str) -> None:
-        self._worker = worker.Worker(aliases=[alias])
+    def _ask(self, rows: QuerySet[Execution]) -> None:
+        self._worker = worker.Worker(aliases=[rows.db], pauses=self._pauses)
         self._worker.run_until_idle()
         self.counts += self._worker.counts
         require_reached(self._worker)
+        due = rows.filter(due_at__lte=timezone.now() + outbox.ahead(rows.db))
+        paused = due.filter(account__in=self._pauses.accounts())
+        self._unasked |= set(paused.order_by().values_list("account", flat=True).distinct())
 
     def _outcome(self, wait: bool) -> str:
         return f": {summary(self.counts)}" if wait else ""

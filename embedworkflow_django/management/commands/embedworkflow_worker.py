@@ -7,16 +7,16 @@ its lease, or a database cannot be worked on; 2 when the command line cannot be 
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter
-from contextlib import suppress
+from queue import SimpleQueue
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError, InterfaceError
 
 from ... import conf, worker
 from ...models import Execution
-from .. import arguments, interruption
+from .. import arguments, databases, interruption
 
 logger = logging.getLogger("embedworkflow_django")
 
@@ -81,20 +81,28 @@ class Command(BaseCommand):
         """
         aliases = arguments.databases(database)
         for alias in aliases:
-            _require_table(alias)
+            with databases.needed(alias):
+                Execution.objects.using(alias).exists()
         self._worker = worker.Worker(aliases=aliases, concurrency=concurrency, interval=interval)
         self._in_haste = False
+        self._signalled: SimpleQueue[bool] = SimpleQueue()
+        herald = threading.Thread(target=self._herald, name="embedworkflow-herald", daemon=True)
+        herald.start()
         self._say(
             f"Working on {', '.join(aliases)}, {self._worker.concurrency} calls at once.",
             event_name="worker_started",
             databases=aliases,
             concurrency=self._worker.concurrency,
         )
-        with interruption.handled(self._stop, self._stop_at_once):
-            if once:
-                self._worker.run_until_idle()
-            else:
-                self._worker.run()
+        try:
+            with interruption.handled(self._stop, self._stop_at_once):
+                if once:
+                    self._worker.run_until_idle()
+                else:
+                    self._worker.run()
+        finally:
+            self._signalled.put(False)
+            herald.join()
         counts = self._worker.counts
         self._say(f"Stopped: {summary(counts)}.", event_name="worker_stopped", counts=dict(counts))
         if self._in_haste:
@@ -104,10 +112,15 @@ class Command(BaseCommand):
 
     def _stop(self) -> None:
         self._worker.stop()
-        self._say(
-            "Finishing what is in flight; a second signal stops at once.",
-            event_name="worker_stopping",
-        )
+        self._signalled.put(True)
+
+    def _herald(self) -> None:
+        """Say that a signal has come; in a thread, for whom it interrupts may be logging."""
+        if self._signalled.get():
+            self._say(
+                "Finishing what is in flight; a second signal stops at once.",
+                event_name="worker_stopping",
+            )
 
     def _stop_at_once(self) -> None:
         self._in_haste = True
@@ -115,10 +128,8 @@ class Command(BaseCommand):
 
     def _say(self, text: str, **extra: object) -> None:
         logger.info(text, extra=extra)
-        # A signal handler may interrupt the very same stream, which then refuses.
-        with suppress(RuntimeError):
-            self.stdout.write(text)
-            self.stdout.flush()
+        self.stdout.write(text)
+        self.stdout.flush()
 
 
 def summary(counts: Counter[str]) -> str:
@@ -137,13 +148,3 @@ def require_reached(done: worker.Worker) -> None:
             f"Database {alias!r} failed, as the log says. What is due there stays due, and can be "
             "done by the same command again."
         )
-
-
-def _require_table(alias: str) -> None:
-    try:
-        Execution.objects.using(alias).exists()
-    except (DatabaseError, InterfaceError) as error:
-        raise CommandError(
-            f"The executions in database {alias!r} cannot be read: {str(error).strip()}\n"
-            f"If its tables are missing, run: manage.py migrate --database={alias}"
-        ) from None
