@@ -626,7 +626,7 @@ class Worker:
                     "event_name": "execution_recorded",
                     **row.log_fields,
                     "outcome": change.outcome,
-                    "status": change.after,
+                    "status": str(change.after),
                 },
             )
         if mirror.listening(change):

@@ -14,6 +14,7 @@ LOGGER = "embedworkflow_django"
 _HOWTO = Path(__file__).parent.parent / "docs" / "howto.md"
 _ROW = re.compile(r"^\| `(\w+)` \| ([A-Z, ]+) \|([^|]*)\|", re.MULTILINE)
 _OWN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_PLAIN = {str, int, float, list, dict}
 #: What is shorter might stand in a record by chance.
 _SHORTEST_KEY = 8
 
@@ -53,6 +54,8 @@ class Watch(logging.Handler):
             self.wrong.append(f"{event} has the fields {sorted(fields)}: {record.getMessage()}")
         elif record.levelname not in promise.levels:
             self.wrong.append(f"{event} is of level {record.levelname}")
+        # What a formatter of the project's writes of an enumeration's member is not foreseeable.
+        self.wrong += [f"{event} has {v!r}" for v in fields.values() if type(v) not in _PLAIN]
         text = logging.Formatter().format(record) + json.dumps(fields)
         if any(key in text for key in _secret_keys()):
             self.wrong.append(f"{event} has a secret key in it")
