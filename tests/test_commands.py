@@ -138,6 +138,37 @@ def another():
 
 
 @pytest.fixture
+def with_another(river):
+    """Return a function that runs a command in a project with one more database, ``another``.
+
+    It returns what the command printed, the error that it ended with, and the warnings.
+    """
+
+    def with_another(name, *command):
+        configuration = {
+            "SECRET_KEY": river.sandbox.secret_key,
+            "BASE_URL": river.sandbox.base_url,
+            "DISPATCHER": "worker",
+        }
+        code = f"""
+            import io, logging
+            from django.core.management import CommandError, call_command
+            from django.db import connections
+            default = connections.settings["default"]
+            connections.settings["another"] = {{**default, "NAME": {name!r}}}
+            stdout, stderr = io.StringIO(), io.StringIO()
+            logging.getLogger("embedworkflow_django").addHandler(logging.StreamHandler(stderr))
+            try:
+                call_command(*{command!r}, stdout=stdout)
+            except CommandError as error:
+                print(json.dumps([stdout.getvalue(), str(error), stderr.getvalue()]))
+        """
+        return json.loads(programs.run(code, configuration=configuration))
+
+    return with_another
+
+
+@pytest.fixture
 def db_alias():
     """The database of the tests that start a program."""
     return "default"
@@ -494,6 +525,42 @@ def test_the_worker_runs_outside_the_main_thread(sandbox):
     assert execution.status == Status.RUNNING
 
 
+AWAY = "/nowhere/at.all"
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_a_database_that_is_away_keeps_no_worker_from_the_others(river, with_another):
+    """What is in the others is done, and the exit code of ``--once`` says what is not."""
+    row = river.execute()
+    aliases = ("--database=another", "--database=default")
+    _, error, warnings = with_another(AWAY, "embedworkflow_worker", "--once", *aliases)
+
+    assert error.startswith("Database 'another' failed, as the log says.")
+    assert "Database 'another' failed; trying again in " in warnings
+    assert river.row(row).status == Status.RUNNING
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_a_worker_whose_only_database_is_away_does_not_start(with_another):
+    """It says why; whoever supervises it starts it again."""
+    printed, error, _ = with_another(AWAY, "embedworkflow_worker", "--database=another")
+
+    assert printed == ""
+    assert error.startswith("Database 'another' failed: ")
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_of_several_databases_one_without_tables_is_refused(with_another):
+    """It is there, and has to be migrated."""
+    maintenance = {"postgresql": "postgres", "mysql": "mysql", "sqlite": ":memory:"}
+    name = maintenance[databases["default"].vendor]
+    aliases = ("--database=default", "--database=another")
+    printed, error, _ = with_another(name, "embedworkflow_worker", *aliases)
+
+    assert printed == ""
+    assert error.endswith("migrate --database=another")
+
+
 # embedworkflow_sync
 
 
@@ -661,6 +728,17 @@ def test_status_tells_what_there_is(alias):
     assert 2 * 3600 <= state["oldest_due"] < 2 * 3600 + 60
     assert 3 * 3600 <= state["oldest_queued"] < 3 * 3600 + 60
     assert state["refused_accounts"] == {"eu": "401 Unauthorized: no such key"}
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_status_tells_of_the_databases_that_are_there(with_another):
+    """Those that are not are named by the error."""
+    command = ("embedworkflow_status", "--json", "--fail-if-older-than=1d", "--database=another")
+    printed, error, _ = with_another(AWAY, *command, "--database=default")
+
+    assert ["default"] == list(json.loads(printed)["databases"])
+    assert error.startswith("Database 'another' failed: ")
+    assert with_another(AWAY, *command)[0] == ""
 
 
 @on_every_database

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.core.management import CommandError
-from django.db import DatabaseError, InterfaceError
+
+from ..worker import DATABASE_ERRORS
 
 
 @contextmanager
@@ -21,7 +22,7 @@ def needed(alias: str | None) -> Iterator[None]:
     """
     try:
         yield
-    except (DatabaseError, InterfaceError) as error:
+    except DATABASE_ERRORS as error:
         name, option = (
             (f"Database {alias!r}", f" --database={alias}") if alias else ("The database", "")
         )

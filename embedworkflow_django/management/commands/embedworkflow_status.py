@@ -85,9 +85,17 @@ class Command(BaseCommand):
                 database cannot be read.
         """
         now = timezone.now()
-        found = [_look(alias) for alias in arguments.databases(database)]
-        text = _as_json(found, now) if json else _as_text(found)
-        self.stdout.write(printing.shown(text, self.stdout))
+        found, failed = [], []
+        for alias in arguments.databases(database):
+            try:
+                found.append(_look(alias))
+            except CommandError as error:
+                failed.append(str(error))
+        if found:
+            text = _as_json(found, now) if json else _as_text(found)
+            self.stdout.write(printing.shown(text, self.stdout))
+        if failed:
+            raise CommandError("\n".join(failed))
         for overview in found:
             if fail_if_older_than is not None:
                 _require_younger(overview, fail_if_older_than)

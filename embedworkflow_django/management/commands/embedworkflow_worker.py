@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
+from django.db import connections
 
 from ... import conf, worker
 from ...models import Execution
@@ -82,7 +83,7 @@ class Command(BaseCommand):
         aliases = arguments.databases(database)
         for alias in aliases:
             with databases.needed(alias):
-                Execution.objects.using(alias).exists()
+                _require_table(alias, alone=len(aliases) == 1)
         self._worker = worker.Worker(aliases=aliases, concurrency=concurrency, interval=interval)
         self._in_haste = False
         self._signalled: SimpleQueue[bool] = SimpleQueue()
@@ -148,3 +149,12 @@ def require_reached(done: worker.Worker) -> None:
             f"Database {alias!r} failed, as the log says. What is due there stays due, and can be "
             "done by the same command again."
         )
+
+
+def _require_table(alias: str, *, alone: bool) -> None:
+    """Raise unless a database has executions; of several, one may be away and come back."""
+    try:
+        Execution.objects.using(alias).exists()
+    except worker.DATABASE_ERRORS:
+        if alone or connections[alias].connection is not None:
+            raise
