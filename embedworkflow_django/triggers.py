@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, TypeVar, cast
 
+from asgiref.sync import iscoroutinefunction
 from django.apps import apps
 from django.db import Error, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -232,7 +233,7 @@ class _Suppressed:
             with suppressed():
                 return function(*args, **kwargs)
 
-        muted = awaited if inspect.iscoroutinefunction(function) else called
+        muted = awaited if iscoroutinefunction(function) else called
         return cast("F", wraps(function)(muted))
 
 
@@ -312,7 +313,7 @@ def _plain(data: Any) -> Any:
 def _require_function(function: Any) -> None:
     if not (callable(function) and inspect.isfunction(inspect.unwrap(function))):
         raise TypeError(f"trigger() decorates a plain function, not {function!r}.")
-    if inspect.iscoroutinefunction(inspect.unwrap(function)):
+    if iscoroutinefunction(inspect.unwrap(function)):
         raise TypeError(
             f"{function.__qualname__} is a coroutine function. A trigger runs inside the "
             "transaction of the signal's sender, so make it a plain function."

@@ -566,6 +566,16 @@ def test_suppressed_decorates_a_coroutine_function():
     assert "import_all" == import_all.__name__
 
 
+@pytest.mark.django_db(transaction=True)
+def test_suppressed_decorates_what_is_awaited_as_a_coroutine_function_is():
+    """``sync_to_async`` makes such a thing, and Python 3.11 has no word for it."""
+    on_saved_cakes(name_of)
+    import_all = suppressed()(sync_to_async(Cake.objects.create))
+
+    async_to_sync(import_all)(name="a")
+    assert executions() == []
+
+
 def generator():
     """Run when it is asked for its next value."""
     yield
