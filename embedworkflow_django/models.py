@@ -78,6 +78,9 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
 
     def for_source(self, source: models.Model) -> ExecutionQuerySet:
         """Those that are about an object."""
+        if not isinstance(source, models.Model):
+            kind = type(source).__name__
+            raise TypeError(f"for_source() needs a model instance, not {kind}.")
         return self.filter(source_type=source_type(source), source_id=source_id(source))
 
 

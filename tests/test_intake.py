@@ -333,6 +333,14 @@ def test_sources_that_differ_in_case_are_two(alias):
     assert not rows.for_source(Tagged(tag="ab3")).exists()
 
 
+@pytest.mark.parametrize("source", [None, Cake, "bakery.cake:1"], ids=["none", "class", "text"])
+def test_what_is_no_object_has_no_executions(source):
+    """A source that is gone, say; the message names what was given."""
+    kind = type(source).__name__
+    with pytest.raises(TypeError, match=rf"for_source\(\) needs a model instance, not {kind}\."):
+        Execution.objects.for_source(source)
+
+
 @pytest.mark.django_db
 def test_a_lazy_object_is_a_source():
     """``request.user`` is one."""
