@@ -35,6 +35,7 @@ def triggers_keep_types(cake: Cake) -> None:
     assert_type(cake_gone(cake), dict[str, Any])
     with triggers.suppressed():
         cake.save()
+    triggers.registry["tests.typing.api.cake_gone"].disconnect()
 
 
 def verbs(source: models.Model, at: datetime) -> None:
