@@ -33,6 +33,14 @@ F = TypeVar("F", bound=Function)
 ByInstance = str | Callable[[Any], str | None]
 
 _SWALLOWED = "The function caught a database error outside of an atomic() block of its own."
+_ENDLESS = (
+    "%s has set itself off %d times, one inside the other: its function does what it listens to. "
+    "Write without save(), as by QuerySet.update(), or inside of suppressed()."
+)
+#: How often a trigger may set itself off, each time inside the one before; Python's own limit
+#: would strike in the midst of what a database's driver says.
+DEEPEST = 20
+_firing: ContextVar[tuple[str, ...]] = ContextVar("embedworkflow_firing", default=())
 _suppressed: ContextVar[bool] = ContextVar("embedworkflow_suppressed", default=False)
 
 
@@ -73,10 +81,16 @@ class Trigger:
         if None in self.senders and _is_of_a_migration(sender):
             return
         instance = arguments.pop("instance", sender)
+        around = _firing.get()
+        firing = _firing.set((*around, self.name))
         try:
+            if around.count(self.name) == DEEPEST:
+                raise RecursionError(_ENDLESS % (self.name, DEEPEST))
             self._fire(instance, sender, arguments)
         except Exception as error:  # noqa: BLE001 - whatever a project's function may raise
             self._failed(instance, error)
+        finally:
+            _firing.reset(firing)
 
     def disconnect(self) -> None:
         """Hear nothing any more: for a trigger of an app that is not one's own, and for tests."""
@@ -120,11 +134,13 @@ class Trigger:
 
     def _failed(self, instance: Any, error: Exception) -> None:
         # Not the object's own text: it may say what a log must not, or need a query.
-        about = type(instance).__name__, printable(str(getattr(instance, "pk", None)))
+        about = instance.__name__ if isinstance(instance, type) else type(instance).__name__
+        if isinstance(instance, models.Model):
+            about = f"{about} {printable(str(instance.pk))}"
         logger.error(
-            "Trigger %s failed for %s %s; nothing was queued.",
+            "Trigger %s failed for %s; nothing was queued.",
             self.name,
-            *about,
+            about,
             exc_info=error,
             extra={"event_name": "trigger_failed", "trigger": self.name},
         )
@@ -132,8 +148,12 @@ class Trigger:
             self.function, trigger=self.name, instance=instance, exception=error
         )
         broken = isinstance(error, Error) and any(c.needs_rollback for c in _in_transaction())
-        if broken or conf.settings.trigger_errors == "raise":
-            error.add_note(f"The trigger {self.name} ({self.defined_at}) failed.")
+        # Else each call around the innermost one would queue an execution.
+        endless = isinstance(error, RecursionError)
+        if broken or endless or conf.settings.trigger_errors == "raise":
+            note = f"The trigger {self.name} ({self.defined_at}) failed."
+            if note not in getattr(error, "__notes__", ()):
+                error.add_note(note)
             raise error
 
 
@@ -288,6 +308,10 @@ def _savepoint_on_demand(connection: BaseDatabaseWrapper) -> Iterator[None]:
 
 
 def _roll_back(connection: BaseDatabaseWrapper, savepoint: Any) -> None:
+    if not savepoint:
+        # It could not be made.
+        connection.needs_rollback = True
+        return
     try:
         connection.savepoint_rollback(savepoint)
         connection.savepoint_commit(savepoint)

@@ -668,6 +668,20 @@ def test_an_objects_key_forges_no_line_of_the_log(failures, caplog):
     assert line.endswith("for Recipe 17\\n\\x1b[2JForged\\u2028\\u202e; nothing was queued.")
 
 
+@pytest.mark.parametrize(
+    ("sender", "said"), [(Cake, "Cake"), ("a\nlie", "str"), (None, "NoneType")], ids=repr
+)
+def test_what_is_no_object_is_told_by_its_kind(sender, said, caplog):
+    """A signal without an instance: the class that sent it has a name, and nothing has a key."""
+
+    def fail(cake, **kwargs):
+        raise ValueError("boom")
+
+    trigger(Ordered, sender=None, workflow="ship")(fail)
+    Ordered.send(sender)
+    assert f"fail failed for {said}; nothing was queued." in caplog.text
+
+
 @pytest.mark.django_db
 def test_a_failing_trigger_is_announced(failures):
     """``trigger_failed`` names trigger, instance and exception, and its sender is the function."""
@@ -973,6 +987,43 @@ def test_triggers_may_set_off_triggers(alias, failures):
     assert [failure["trigger"].split(".")[-1] for failure in failures] == ["inner"]
 
 
+@pytest.mark.django_db
+def test_a_trigger_may_set_itself_off_a_few_times():
+    """As along a chain of objects, each of which is saved for the one before; and so each time."""
+
+    def of_the_next(cake, **kwargs):
+        if cake.price < triggers.DEEPEST - 1:
+            Cake.objects.create(name="next", price=cake.price + 1)
+        return {"price": cake.price}
+
+    on_saved_cakes(of_the_next)
+    for _ in range(2):
+        Cake.objects.create(name="first", price=0)
+    assert len(executions()) == 2 * triggers.DEEPEST
+
+
+@every_database
+@pytest.mark.parametrize("error", ["log", "raise"])
+def test_a_trigger_that_sets_itself_off_for_ever_reaches_the_caller(alias, error, settings):
+    """Were the innermost error only logged, each of the calls around would queue an execution."""
+    settings.EMBEDWORKFLOW = {**settings.EMBEDWORKFLOW, "TRIGGER_ERRORS": error}
+
+    def endless(cake, **kwargs):
+        cake.save()
+        return {}
+
+    on_saved_cakes(endless)
+    with transaction.atomic(using=alias):
+        with pytest.raises(
+            RecursionError, match=r"endless has set itself off .* save\(\)"
+        ) as caught:
+            Cake.objects.using(alias).create(name="a")
+        Cake.objects.using(alias).update(name="b")
+    assert executions(alias) == []
+    (note,) = caught.value.__notes__
+    assert "test_triggers.py" in note
+
+
 @pytest.mark.parametrize("alias", [EVERY_DATABASE[1]])
 def test_a_lost_connection_is_the_callers_to_know(alias, failures):
     """Where nothing can be undone any more the error goes through, whatever the settings say."""
@@ -994,6 +1045,29 @@ def test_a_lost_connection_is_the_callers_to_know(alias, failures):
         save()
     connections[alias].close()
     assert not Cake.objects.using(alias).exists()
+    assert len(failures) == 1
+
+
+@pytest.mark.parametrize("alias", [EVERY_DATABASE[1]])
+def test_a_connection_that_was_lost_before_the_first_query_is_told_as_it_was(alias, failures):
+    """The error is the one that lost it, and not that there is no savepoint to go back to."""
+
+    def save():
+        with transaction.atomic(using=alias):
+            with connections[alias].cursor() as cursor:
+                cursor.execute("SELECT pg_backend_pid()")
+                pid = cursor.fetchone()[0]
+            Cake.objects.using(alias).create()
+            elsewhere(terminate, alias, pid).result(PATIENCE)
+            order_returned.send(Cake, using=alias)
+
+    order_returned = Signal()
+    trigger(order_returned, sender=Cake, workflow="bake")(
+        lambda cake, **kwargs: Ingredient.objects.using(alias).count()
+    )
+    with pytest.raises(DatabaseError, match="terminating connection"):
+        save()
+    connections[alias].close()
     assert len(failures) == 1
 
 
