@@ -182,7 +182,7 @@ def trigger(
 
     Args:
         signal: Any signal, or several.
-        sender: The model whose signal it is, or several; ``None`` for everybody's.
+        sender: The model whose signal it is, or its label, or several; ``None`` for everybody's.
         workflow: The workflow's identifier, or a callable of the instance.
         id_type: How the API reads it: ``key``, ``id`` or ``hashid``.
         user_key: The end user, or a callable of the instance.

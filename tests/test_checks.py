@@ -643,8 +643,11 @@ def test_two_triggers_of_one_name_are_an_error(configure, register):
         ({"id_type": "name"}, "'name'"),
         ({"user_key": 5}, "user_key"),
         ({"user_key": ""}, "user_key"),
+        ({"workflow": lambda: "bake"}, "workflow cannot be called with the instance alone"),
+        ({"user_key": lambda cake, **kwargs: cake, "workflow": lambda a, b: a}, "workflow cannot"),
+        ({"user_key": lambda cake, account: cake}, "user_key cannot be called with the instance"),
     ],
-    ids=["empty", "dots", "none", "id_type", "user", "no user"],
+    ids=["empty", "dots", "none", "id_type", "user", "no user", "less", "more", "more user"],
 )
 def test_a_trigger_s_workflow_can_be_one(configure, register, values, named):
     """An identifier that ``execute`` would refuse is an error before the first save."""
@@ -657,6 +660,20 @@ def test_a_trigger_s_workflow_can_be_one(configure, register, values, named):
 def test_a_trigger_s_workflow_may_depend_on_the_instance(configure, register):
     """A callable is asked when the time comes."""
     register(workflow=lambda instance: "", user_key=lambda instance: "")
+    register(name="shop.workflows.other", workflow=str, user_key=lambda instance, other=None: "")
+    assert ids() == []
+
+
+@pytest.mark.parametrize("where", ["project", "account"])
+def test_a_callable_user_key_takes_the_source(configure, where):
+    """One that does not would fail at the first execution; it is named where it stands."""
+    given = {"USER_KEY": lambda: "acme"}
+    configure(**given if where == "project" else {"ACCOUNTS": {"eu": given}})
+    (message,) = check()
+    assert message.id == "embedworkflow.E002"
+    place = '["USER_KEY"]' if where == "project" else '["ACCOUNTS"]["eu"]["USER_KEY"]'
+    assert message.msg == f"EMBEDWORKFLOW{place} cannot be called with the source alone."
+    configure(USER_KEY=lambda source: "acme", ACCOUNTS={"eu": {}})
     assert ids() == []
 
 

@@ -62,6 +62,17 @@ def check_values() -> Iterator[CheckMessage]:
 
 
 @messages.check()
+def check_user_key() -> Iterator[CheckMessage]:
+    """E002: a callable ``USER_KEY`` takes the source."""
+    # An account inherits it: it is said once.
+    found = {conf.place("USER_KEY", alias): alias for alias in conf.settings.accounts}
+    for where, alias in found.items():
+        whose = conf.account_value(alias, "USER_KEY")
+        if callable(whose) and not messages.takes_one(whose):
+            yield messages.error(2, f"{where} cannot be called with the source alone.")
+
+
+@messages.check()
 def check_names() -> Iterator[CheckMessage]:
     """W006, W007: each setting exists, where it stands."""
     for name in conf.settings.given:

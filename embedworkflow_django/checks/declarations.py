@@ -78,6 +78,9 @@ def _unaskable(trigger: triggers.Trigger) -> str:
             intake.identifier(trigger.workflow)
     except InvalidExecution as error:
         return str(error)
+    for name, given in (("workflow", trigger.workflow), ("user_key", trigger.user_key)):
+        if callable(given) and not messages.takes_one(given):
+            return f"its {name} cannot be called with the instance alone."
     whose: Any = trigger.user_key
     if whose is not None and not callable(whose) and not (isinstance(whose, str) and whose.strip()):
         return f"user_key {whose!r} names nobody; it is a string, or a callable of the instance."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -43,6 +44,16 @@ def warning(number: int, message: str, hint: str = "") -> CheckWarning:
     return CheckWarning(
         values.without_keys(message), hint=values.without_keys(hint), id=f"{TAG}.W{number:03}"
     )
+
+
+def takes_one(function: Callable[..., object]) -> bool:
+    """Return whether a callable takes one argument; one that does not tell, as ``str``, does."""
+    with suppress(ValueError):
+        try:
+            inspect.signature(function).bind(None)
+        except TypeError:
+            return False
+    return True
 
 
 def fault(read: Callable[[], object]) -> str | None:
