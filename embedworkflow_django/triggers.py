@@ -379,8 +379,9 @@ def _register(made: Trigger) -> None:
 def _is_loaded_again(known: Trigger, made: Trigger) -> bool:
     """Return whether two triggers are one, whose module was executed once more."""
     before, after = (inspect.unwrap(each.function).__code__ for each in (known, made))
-    # Functions that a loop makes share their code.
-    return known.defined_at == made.defined_at and before is not after
+    # Functions that a loop makes share their code, those of one line their place.
+    same = known.defined_at == made.defined_at and known.senders == made.senders
+    return same and before is not after
 
 
 def _where(function: Function) -> str:

@@ -1175,6 +1175,17 @@ def test_a_module_that_is_loaded_again_has_each_trigger_once(tmp_path, monkeypat
     assert triggers.duplicates == []
 
 
+def test_two_functions_of_one_line_are_two():
+    """They share name and place, but not what they hear: neither replaces the other."""
+    code = "a = lambda cake, **kwargs: {}; b = lambda cake, **kwargs: {}"
+    names = {"__name__": "shop"}
+    exec(code, names)
+    for sender, function in ((Cake, names["a"]), (Recipe, names["b"])):
+        trigger(post_save, sender=sender, workflow="bake")(function)
+    assert [each.senders for each in triggers.duplicates] == [(Recipe,)]
+    assert triggers.registry["shop.<lambda>"].senders == (Cake,)
+
+
 def test_a_wrapped_function_is_found_where_it_is_written():
     """Another decorator below does not hide the place, nor the name."""
 
