@@ -270,8 +270,10 @@ def _run_at(run_at: Any, now: datetime) -> datetime | None:
 
 def _database(using: str | None, source: models.Model | None) -> str:
     if source is not None and not isinstance(source, models.Model):
+        # Not what it is, for a queryset would be asked for its rows.
         raise InvalidExecution(
-            _("source should be a model instance, not %r.") % (source,), argument="source"
+            _("source should be a model instance, not %s.") % type(source).__name__,
+            argument="source",
         )
     hints = {"instance": source} if source is not None else {}
     alias = using or router.db_for_write(Execution, **hints)
