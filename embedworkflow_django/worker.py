@@ -51,6 +51,8 @@ GATHER = 0.1
 # How long the coordinator gives way to calls that it has just handed over, in seconds.
 GIVE_WAY = 0.001
 LONGEST_DATABASE_PAUSE = 30.0
+# No interval needs more to become that long, and no float takes a thousand.
+MOST_DOUBLINGS = 60
 # How often in a row a database fails a worker that is to end, until it leaves it alone.
 TRIES = 3
 # How often rows are looked for whose account the settings do not know, in seconds.
@@ -671,7 +673,8 @@ class Worker:
     def _database_failed(self, using: str, error: Exception) -> None:
         """Drop a connection that has failed, and leave its database alone for a while."""
         self._failures[using] += 1
-        wait = min(LONGEST_DATABASE_PAUSE, self.interval * 2 ** (self._failures[using] - 1))
+        doublings = min(self._failures[using] - 1, MOST_DOUBLINGS)
+        wait = min(LONGEST_DATABASE_PAUSE, self.interval * 2**doublings)
         self._down[using] = time.monotonic() + wait
         logger.warning(
             "Database %r failed; trying again in %.1f s: %s",

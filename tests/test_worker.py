@@ -13,6 +13,7 @@ from django.db import DataError, IntegrityError, connection, connections, transa
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+import embedworkflow_django.worker
 from embedworkflow_django import pulse, services, signals
 from embedworkflow_django.models import Execution, Status
 from embedworkflow_django.worker import Worker
@@ -487,6 +488,21 @@ def test_a_database_that_stays_away_costs_no_processor(river, monkeypatch):
         cursor.execute("ALTER TABLE away RENAME TO embedworkflow_execution")
 
     assert used < 0.35
+
+
+def test_a_database_that_is_away_for_a_day_ends_no_worker(river, monkeypatch):
+    """However often it has failed in a row, the next try is not far."""
+    monkeypatch.setattr(embedworkflow_django.worker, "LONGEST_DATABASE_PAUSE", 0.0)
+    with connection.cursor() as cursor, river.running(interval=0.01) as worker:
+        cursor.execute("ALTER TABLE embedworkflow_execution RENAME TO away")
+        wait_until(lambda: worker._failures["default"])
+        # The worker counts, too, so that some of these may be lost.
+        wait_until(lambda: worker._failures.update(default=100) or worker._failures.total() > 1050)
+        failures = worker._failures.total()
+        wait_until(lambda: worker._failures.total() > failures)
+        cursor.execute("ALTER TABLE away RENAME TO embedworkflow_execution")
+        row = river.execute()
+        wait_until(lambda: river.row(row).status == Status.RUNNING)
 
 
 @pytest.mark.django_db(transaction=True, databases="__all__")
