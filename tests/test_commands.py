@@ -237,6 +237,14 @@ def test_a_database_without_executions_is_refused(name, settings, another):
     assert "default" in error
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_is_named_twice_is_worked_on_once(sandbox):
+    """Its second name changes nothing."""
+    twice = ("--database=default", "--database=default")
+    assert "Working on default, 8 calls" in run("worker", "--once", *twice)
+    assert run("prune", "--older-than=30", *twice) == "default: 0 deleted\n"
+
+
 @on_every_database
 @pytest.mark.parametrize("name", ["worker", "status", "sync", "prune", "execute"])
 def test_a_database_without_tables_is_named(name, alias, settings):
@@ -1209,6 +1217,7 @@ def test_a_time_without_an_offset_is_in_the_current_zone(settings, aware, text, 
     [
         (["--data={"], "The data is no JSON"),
         (["--data=[1]"], "list"),
+        (["--data=" + "[" * 100_000], "The data is no JSON"),
         (["--data-file=/nowhere/data.json"], "--data-file /nowhere/data.json cannot be read"),
         (["--account=asia"], "There is no account 'asia'"),
         (["--id-type=name"], "id_type"),
@@ -1224,7 +1233,7 @@ def test_a_time_without_an_offset_is_in_the_current_zone(settings, aware, text, 
         (["--data={}", "--data-file=-"], "not allowed with"),
         (["--wait=soon"], "--wait"),
     ],
-    ids=lambda value: value[0] if isinstance(value, list) else None,
+    ids=lambda value: value[0][:30] if isinstance(value, list) else None,
 )
 def test_execute_refuses_what_makes_no_sense(args, sentence):
     """Bad input ends in a sentence, and no row."""

@@ -28,7 +28,7 @@ def databases(given: Iterable[str] | None) -> list[str]:
                 f"DATABASE_ROUTERS keep executions out of {alias!r}. "
                 f"They are in: {', '.join(admitting)}."
             )
-    return list(given or admitting)
+    return list(dict.fromkeys(given or admitting))
 
 
 def seconds(text: str) -> float:

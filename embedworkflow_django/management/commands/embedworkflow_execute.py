@@ -188,7 +188,7 @@ def _data(text: str | None, file: str | None) -> Any:
             raise CommandError(f"--data-file {file} cannot be read: {error}") from None
     try:
         return json.loads(text) if text is not None else None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CommandError(f"The data is no JSON: {error}.") from None
 
 
