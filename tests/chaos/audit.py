@@ -145,7 +145,8 @@ def _history(verdict, alias, rows, told):
             found["history"].append(f"row {row.pk}: {row.attempts} attempts, events {attempts}")
         times = [row.sent_at, row.dispatched_at, row.finished_at, row.announced_at]
         if None in times or times != sorted(times):
-            found["history"].append(f"row {row.pk}: its times are in disorder")
+            said = ", ".join(map(str, times))
+            found["history"].append(f"row {row.pk}: its times are in disorder: {said}")
         if row.claim or row.due_at:
             found["history"].append(f"row {row.pk} is final, and not at rest")
         if not told[str(row.pk)]:
