@@ -19,3 +19,6 @@ def declaring():
         made += triggers.duplicates[twins:]
         for each in made:
             each.disconnect()
+        # What a test has entered under another name.
+        triggers.registry.clear()
+        triggers.registry.update(before)
