@@ -71,15 +71,17 @@ def pages() -> Iterator[tuple[str, Any, str]]:
     yield "resolve", post(url("resolve", unconfirmed.pk)), 'name="remote_id"'
     yield "canceled", post(cancel, yes), "ewf-canceled"
     again = {"action": "run_again", "_selected_action": str(execution.pk)}
-    yield "action", post(listed, again), 'class="ewf-confirmation"'
-    yield "action done", post(listed, {**again, **yes}), "ewf-queued"
+    yield "action", (asked := post(listed, again)), 'class="ewf-confirmation"'
+    key = {"key": asked.context_data["key"]}
+    yield "action done", post(listed, {**again, **yes, **key}), "ewf-queued"
     assert 2 == Execution.objects.for_source(order).count()
     yield "order", client.get(order_url := admin_url(order, "change")), 'id="workflows"'
     run = admin_url(order, "run_workflow")
     asked = client.get(run)
     yield "run workflow", asked, "ewf-run"
     shown = asked.context_data
-    sent = {"workflow": shown["offer"].name, **shown["form"].initial}
+    form = shown["form"]
+    sent = {"workflow": shown["offer"].name, "key": form.question, **form.initial}
     yield "run", post(run, sent), 'class="ewf-execution"'
     assert 3 == Execution.objects.for_source(order).count()
     assert "ewf-queued" in client.get(order_url).text
