@@ -264,7 +264,7 @@ class WorkflowsAdminMixin(_ModelAdmin):
             "has_view_permission": True,
             "title": title,
             "original": title,
-            "object": name,
+            "object_name": name,
             "object_url": self._host_url(request, "change", obj),
         }
         request.current_app = self.admin_site.name
