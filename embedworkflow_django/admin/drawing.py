@@ -114,7 +114,8 @@ def svg(graph: Graph, label: str) -> SafeString:
         return SafeString("")
     layout = place(graph)
     return format_html(
-        '<svg viewBox="0 0 {0} {1}" width="{0}" height="{1}" role="img" aria-label="{2}">{3}{4}</svg>',
+        '<svg viewBox="0 0 {0} {1}" width="{0}" height="{1}" role="img" aria-label="{2}">{3}{4}'
+        "</svg>",
         f"{layout.width:.0f}",
         f"{layout.height:.0f}",
         label,
