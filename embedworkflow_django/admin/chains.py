@@ -61,7 +61,7 @@ def others(queryset: QuerySet[Execution], execution: Execution) -> list[Executio
         return []
     same = {"source_type": execution.source_type, "source_id": execution.source_id}
     found = queryset.filter(**same).exclude(pk=execution.pk).order_by("-pk").defer(*lists.HEAVY)
-    return list(found[: MAX_OTHERS + 1])
+    return list(found[:MAX_OTHERS])
 
 
 def described(execution: Execution) -> dict[str, Any]:

@@ -201,7 +201,6 @@ class _Page:
         outcomes = [{**each, "reason": escape_bidi(each["reason"])} for each in job.outcomes]
         may_cancel = job.is_open and self._admin.has_cancel_permission(self._request, job)
         return {
-            "job": job,
             "status_label": str(job.get_status_display()),
             "badge": _badge(job),
             "progress": self._admin.progress(job),

@@ -60,14 +60,13 @@ def lasting(
         visible: The executions that the viewer may see.
         viewer: Who looks at it.
     """
-    runs, others = chains.runs(visible, execution), chains.others(visible, execution)
+    runs = chains.runs(visible, execution)
     return {
         "asked": _known(_asked(execution, links)),
         "data": viewer.pretty(execution.execution_data),
         "chain": [chains.described(run) for run in runs[: chains.MAX_CHAIN]] if runs[1:] else [],
         "chain_left_out": len(runs) > chains.MAX_CHAIN,
-        "others": [chains.described(other) for other in others[: chains.MAX_OTHERS]],
-        "others_left_out": len(others) > chains.MAX_OTHERS,
+        "others": [chains.described(other) for other in chains.others(visible, execution)],
         "source_label": sources.label(execution),
         "unredacted": viewer.unredacted,
     }
@@ -89,7 +88,7 @@ def moving(
     return {
         "execution": execution,
         "badge": presentation.badge(execution.status),
-        "status_label": _status_label(execution),
+        "status_label": str(execution.get_status_display()),
         "bar": presentation.bar(execution),
         "duration": presentation.duration(execution, now),
         "story": outlook.story(execution, now, failed),
@@ -111,10 +110,6 @@ def moving(
 
 def _known(facts: Iterable[tuple[Any, Any]]) -> Facts:
     return [(label, value) for label, value in facts if value not in ("", None)]
-
-
-def _status_label(execution: Execution) -> str:
-    return str(execution.get_status_display())
 
 
 def _asked(execution: Execution, links: sources.SourceLinks) -> Iterator[tuple[Any, Any]]:
