@@ -199,17 +199,13 @@ class Fired:
     """What has become of a trigger's executions within the last day.
 
     Args:
-        count: How many have left the queue.
         statuses: How many have reached each status.
-        last_at: When a worker last saw one move; ``None`` when none did.
         last_error: The latest error's words; empty without any.
         last_error_at: When that was.
         last_execution: The id of the execution that it befell.
     """
 
-    count: int = 0
     statuses: Mapping[str, int]
-    last_at: datetime | None = None
     last_error: str = ""
     last_error_at: datetime | None = None
     last_execution: str = ""
@@ -424,14 +420,9 @@ def _measure_triggers(using: str) -> dict[str, dict[str, Any]]:
     since = _since(timezone.now() + outbox.ahead(using))
     tallies = Tally.objects.using(using).order_by().filter(hour__gte=since).exclude(trigger="")
     found: dict[str, dict[str, Any]] = {}
-    cells = tallies.values("trigger", "status").annotate(last=Max("last_at"))
-    for cell in _summed(cells):
-        into = found.setdefault(
-            cell["trigger"], {"count": 0, "statuses": {}, "last_at": cell["last"]}
-        )
-        into["count"] += cell["sent"]
-        into["statuses"][cell["status"]] = cell["n"]
-        into["last_at"] = max(into["last_at"], cell["last"])
+    cells = tallies.values_list("trigger", "status").annotate(n=Sum("count"))
+    for name, status, n in cells:
+        found.setdefault(name, {"statuses": {}})["statuses"][status] = n
     wrong = tallies.exclude(last_error="")
     times = dict(wrong.values_list("trigger").annotate(last=Max("last_at")))
     words = wrong.filter(last_at__in=set(times.values())).annotate(
@@ -514,9 +505,7 @@ def _day(outcomes: dict[str, Any]) -> Outcomes:
 
 def _fired(found: dict[str, Any]) -> Fired:
     return Fired(
-        count=found.get("count", 0),
         statuses=found.get("statuses", {}),
-        last_at=_time_or_none(found.get("last_at")),
         last_error=found.get("last_error", ""),
         last_error_at=_time_or_none(found.get("last_error_at")),
         last_execution=found.get("last_execution") or "",
