@@ -257,7 +257,7 @@ def test_a_trigger_that_fails_meanwhile_has_an_error(alias):
 
     def meanwhile(execute, sql, params, many, context):
         answer = execute(sql, params, many, context)
-        if not first:
+        if not first and Tally._meta.db_table in sql:
             first.append(sql)
             tally(alias, trigger="shop.placed", status=Status.FAILED, last_error="422 no oven")
         return answer
