@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from . import clock as clocks
 from . import messages
@@ -29,7 +29,6 @@ class Kept:
 
     answer: messages.Answer | None = None
     execution_id: str | None = None
-    expires_at: float = field(default=float("inf"))
 
 
 class Ledger:
@@ -57,11 +56,9 @@ class Ledger:
     def keep(self, scope: Scope, answer: messages.Answer, execution_id: str | None) -> None:
         """Store the answer of the call that claimed the key."""
         with self._lock:
-            kept = Kept(answer, execution_id)
-            self._kept[scope] = kept
+            self._kept[scope] = Kept(answer, execution_id)
             if not scope[2].startswith(LASTING_PREFIX):
-                kept.expires_at = self._clock.now() + VALID_SECONDS
-                self._expiring.append((kept.expires_at, scope))
+                self._expiring.append((self._clock.now() + VALID_SECONDS, scope))
 
     def release(self, scope: Scope) -> None:
         """Give the key back, because the call that claimed it left nothing to replay."""

@@ -12,7 +12,6 @@ from . import layouts
 IDLE, RUNNING, COMPLETED, FAILED, STOPPED = "idle", "running", "completed", "failed", "stopped"
 UPCOMING, DELETED = "upcoming", "deleted"
 ACTION_STATUSES = (IDLE, RUNNING, COMPLETED, FAILED, STOPPED)
-FINAL_STATUSES = frozenset({COMPLETED, FAILED, STOPPED, DELETED})
 MAIN_USER = "main"
 
 
