@@ -26,7 +26,7 @@ from requests.adapters import BaseAdapter
 
 from embedworkflow_django import connections, services, signals, testing, triggers
 from embedworkflow_django.models import FINAL, Execution, ExecutionEvent, Status
-from tests import programs
+from tests import declared, programs
 from tests.bakery.models import Cake, Receipt
 from tests.databases import EVERY_DATABASE
 from tests.test_figures import QUERIES, process, tally
@@ -650,6 +650,35 @@ def test_sync_works_in_batches_and_shows_its_progress():
 
 
 @on_every_database
+def test_sync_names_the_ids_that_no_execution_has(alias):
+    """What it was asked about is made due all the same."""
+    execution, nobodys = running(alias), uuid.uuid4()
+    command = ("sync", "--no-wait", f"--database={alias}")
+    assert f"No execution has the id {nobodys}." == str(refused(*command, execution.pk, nobodys))
+    execution.refresh_from_db()
+    assert execution.due_at <= timezone.now()
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+@pytest.mark.parametrize(
+    ("command", "printed"),
+    [
+        (["embedworkflow_sync", "--no-wait"], "1 made due\n"),
+        (["embedworkflow_prune", "--older-than=30"], "default: 1 deleted\n"),
+    ],
+    ids=["sync", "prune"],
+)
+def test_a_database_that_is_away_is_named_after_the_others_are_done(with_another, command, printed):
+    """The exit code says that one is not."""
+    running(), finished()
+    aliases = ("--database=another", "--database=default")
+    output, error, _ = with_another(AWAY, *command, *aliases)
+
+    assert output == printed
+    assert error.startswith("Database 'another' failed: ")
+
+
+@on_every_database
 def test_sync_tells_what_it_could_not_ask_about(alias, sandbox, settings):
     """The exit code is 1 when an account is not let in; what it was not asked about is given back.
 
@@ -944,6 +973,34 @@ def test_prune_can_keep_the_rows(alias):
     assert full.events.count() == 1
 
 
+@on_every_database
+def test_prune_lets_nothing_run_twice_that_runs_once(alias):
+    """What ``once=True`` has started keeps its row, emptied; ``--forget-once`` takes it, too."""
+    rows = Execution.objects.using(alias)
+    command = ("prune", "--older-than=30", f"--database={alias}")
+    with declared.declaring():
+        once = triggers.trigger(post_save, sender=Cake, workflow="bake", once=True)
+        once(lambda cake, **kwargs: {"name": cake.name})
+        cake = Cake.objects.using(alias).create(name="Linzer")
+        key = rows.get().idempotency_key
+        rows.all().delete()
+        finished(alias)
+        old = finished(alias, idempotency_key=key, execution_data={"name": "Linzer"}, raw={"a": 1})
+        old.events.create(status=old.status, source="poll")
+
+        assert "1 would be deleted, 1 would be emptied\n" in run(*command, "--dry-run")
+        assert run(*command) == f"{alias}: 1 deleted, 1 emptied\n"
+        cake.save()
+        assert list(rows) == [old]
+        old.refresh_from_db()
+        assert (old.execution_data, old.raw, old.events.count()) == ({}, None, 0)
+        assert run(*command) == f"{alias}: 0 deleted\n"
+
+        assert run(*command, "--forget-once") == f"{alias}: 1 deleted\n"
+        cake.save()
+        assert rows.get().execution_data == {"name": "Linzer"}
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize("option", [[], ["--data-only"]], ids=["rows", "data"])
 def test_a_dry_run_only_counts(option):
@@ -1021,10 +1078,7 @@ def test_what_the_project_protects_is_kept(alias):
     rows = [finished(alias) for _ in range(5)]
     Receipt.objects.using(alias).create(execution=rows[2])
     printed = run("prune", "--older-than=30", f"--database={alias}")
-    assert printed.splitlines() == [
-        f"{alias}: 4 deleted",
-        f"{alias}: 1 kept, for other rows need them",
-    ]
+    assert printed == f"{alias}: 4 deleted, 1 kept, for other rows need them\n"
     assert list(Execution.objects.using(alias)) == [rows[2]]
 
 

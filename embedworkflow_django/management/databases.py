@@ -1,4 +1,4 @@
-"""Databases: what a command says of one that fails it."""
+"""Databases: what a command says of one that fails it, and how it goes on with the others."""
 
 from __future__ import annotations
 
@@ -30,3 +30,32 @@ def needed(alias: str | None) -> Iterator[None]:
             f"{name} failed: {str(error).strip()}\n"
             f"If its tables are missing, run: manage.py migrate{option}"
         ) from None
+
+
+class Failures:
+    """What has failed of several databases, each of which is worked on by itself."""
+
+    def __init__(self) -> None:
+        self._said: list[str] = []
+
+    @contextmanager
+    def of(self, alias: str) -> Iterator[None]:
+        """Keep what a database's work in a ``with`` block fails with, until the others are done.
+
+        Args:
+            alias: The database's alias.
+        """
+        try:
+            with needed(alias):
+                yield
+        except CommandError as error:
+            self._said.append(str(error))
+
+    def check(self) -> None:
+        """Raise what was kept.
+
+        Raises:
+            CommandError: Something was.
+        """
+        if self._said:
+            raise CommandError("\n".join(self._said))

@@ -1,5 +1,8 @@
 """``embedworkflow_prune``: deletes finished executions, or their data, once they are old.
 
+What a trigger with ``once=True`` has started keeps its row, since that is what keeps the trigger
+from starting it again.
+
 Exit codes: 0; 1 when no age is known, a database makes no sense or fails, or a signal came; 2 when
 the command line cannot be read.
 """
@@ -8,16 +11,17 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
-from django.db.models import ProtectedError, Q, QuerySet, RestrictedError
+from django.db import transaction
+from django.db.models import Exists, OuterRef, ProtectedError, Q, QuerySet, RestrictedError
 from django.utils import timezone
 
-from ... import conf
-from ...models import FINAL, Execution
+from ... import conf, intake
+from ...models import FINAL, Execution, ExecutionEvent
 from .. import arguments, databases, interruption
 
 _DATA: dict[str, Any] = {
@@ -33,6 +37,10 @@ _HAS_DATA = ~Q(execution_data={}) | Q(
     *((f"{name}__isnull", False) for name, value in _DATA.items() if value is None),
     _connector=Q.OR,
 )
+_HAS_EVENTS = Exists(ExecutionEvent.objects.filter(execution=OuterRef("pk")))
+_OF_ONCE = Q(idempotency_key__startswith=intake.ONCE)
+# Rows, what is done to some of them by their ids, and how that is called.
+_Part = tuple[QuerySet[Execution], Callable[[QuerySet[Execution], list[uuid.UUID]], int], str]
 
 
 class Command(BaseCommand):
@@ -41,8 +49,9 @@ class Command(BaseCommand):
     help = (
         "Delete executions that have been finished for long, and their events, in batches. What "
         "is not final, or not announced to execution_finished's receivers yet, is never touched. "
-        "SIGTERM and Ctrl-C end it after the batch in hand. Exit code: 0, or 1 when no age is "
-        "known, a database fails or a signal came."
+        "What a trigger with once=True has started keeps its row, without data and events, so "
+        "that it is never started again. SIGTERM and Ctrl-C end it after the batch in hand. Exit "
+        "code: 0, or 1 when no age is known, a database fails or a signal came."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -60,11 +69,18 @@ class Command(BaseCommand):
             choices=sorted(map(str, FINAL)),
             help="Only those of this status; repeatable. Default: every final one.",
         )
-        parser.add_argument(
+        extent = parser.add_mutually_exclusive_group()
+        extent.add_argument(
             "--data-only",
             action="store_true",
             help="Keep the rows, empty their data, log, stats, template and raw answer. "
             "Run again, they would start with empty data. Default: delete the rows.",
+        )
+        extent.add_argument(
+            "--forget-once",
+            action="store_true",
+            help="Delete also the rows of triggers with once=True, which may then start the same "
+            "once more. Default: keep them.",
         )
         parser.add_argument("--dry-run", action="store_true", help="Only count. Default: do it.")
         parser.add_argument(
@@ -87,6 +103,7 @@ class Command(BaseCommand):
         older_than: timedelta | None,
         status: list[str] | None,
         data_only: bool,
+        forget_once: bool,
         dry_run: bool,
         batch_size: int,
         database: list[str] | None,
@@ -98,6 +115,7 @@ class Command(BaseCommand):
             older_than: How long an execution must have been finished.
             status: Only those of these statuses.
             data_only: Whether to keep the rows and empty their data.
+            forget_once: Whether to delete the rows of triggers with ``once=True``, too.
             dry_run: Whether to count only.
             batch_size: Rows in one transaction.
             database: The databases' aliases.
@@ -106,26 +124,44 @@ class Command(BaseCommand):
             CommandError: No age is known, a database makes no sense or fails, or a signal came.
         """
         before = timezone.now() - min(_age(older_than), _LONGEST)
-        prune = _count if dry_run else _scrub if data_only else _delete
-        verb = f"{'would be ' if dry_run else ''}{'scrubbed' if data_only else 'deleted'}"
         interrupted = threading.Event()
+        failures = databases.Failures()
         with interruption.handled(interrupted.set, interrupted.set):
             for alias in arguments.databases(database):
                 rows = prunable(alias, before, status or sorted(FINAL))
-                if data_only:
-                    rows = rows.filter(_HAS_DATA)
-                done = kept = 0
-                with databases.needed(alias):
-                    for number, ids in enumerate(_batches(rows, batch_size, interrupted), start=1):
-                        pruned = prune(rows, ids)
-                        done, kept = done + pruned, kept + len(ids) - pruned
-                        if number % 10 == 0:
-                            self.stdout.write(f"{alias}: {done:,} {verb} so far")
-                self.stdout.write(f"{alias}: {done:,} {verb}")
-                if kept:
-                    self.stdout.write(f"{alias}: {kept:,} kept, for other rows need them")
+                parts = _parts(rows, data_only=data_only, forget_once=forget_once)
+                with failures.of(alias):
+                    told = [
+                        self._prune(part, batch_size, interrupted, dry_run=dry_run)
+                        for part in parts
+                    ]
+                    self.stdout.write(f"{alias}: {', '.join(filter(None, told))}")
+        failures.check()
         if interrupted.is_set():
             raise CommandError("Interrupted.")
+
+    def _prune(self, part: _Part, size: int, interrupted: threading.Event, *, dry_run: bool) -> str:
+        rows, prune, verb = part
+        verb = f"would be {verb}" if dry_run else verb
+        done = kept = 0
+        for number, ids in enumerate(_batches(rows, size, interrupted), start=1):
+            pruned = len(ids) if dry_run else prune(rows, ids)
+            done, kept = done + pruned, kept + len(ids) - pruned
+            if number % 10 == 0:
+                self.stdout.write(f"{rows.db}: {done:,} {verb} so far")
+        told = f"{done:,} {verb}" if done or prune is not _empty else ""
+        return f"{told}, {kept:,} kept, for other rows need them" if kept else told
+
+
+def _parts(rows: QuerySet[Execution], *, data_only: bool, forget_once: bool) -> Iterator[_Part]:
+    """Yield what is done to which of the rows that are old."""
+    if data_only:
+        yield rows.filter(_HAS_DATA), _scrub, "scrubbed"
+    elif forget_once:
+        yield rows, _delete, "deleted"
+    else:
+        yield rows.exclude(_OF_ONCE), _delete, "deleted"
+        yield rows.filter(_OF_ONCE, _HAS_DATA | Q(_HAS_EVENTS)), _empty, "emptied"
 
 
 def _age(older_than: timedelta | None) -> timedelta:
@@ -170,12 +206,15 @@ def _batches(
         last = ids[-1]
 
 
-def _count(_rows: QuerySet[Execution], ids: list[uuid.UUID]) -> int:
-    return len(ids)
-
-
 def _scrub(rows: QuerySet[Execution], ids: list[uuid.UUID]) -> int:
     return rows.filter(pk__in=ids).update(**_DATA)
+
+
+def _empty(rows: QuerySet[Execution], ids: list[uuid.UUID]) -> int:
+    with transaction.atomic(using=rows.db):
+        emptied = _scrub(rows, ids)
+        ExecutionEvent.objects.using(rows.db).filter(execution__in=ids).delete()
+    return emptied
 
 
 def _delete(rows: QuerySet[Execution], ids: list[uuid.UUID]) -> int:

@@ -1,8 +1,8 @@
 """``embedworkflow_sync``: asks the API about executions now, without waiting for their turn.
 
-Exit codes: 0 when all were made due (and asked after, without ``--no-wait``); 1 when an account is
-paused, so that its executions were not, when a signal came, or when a database makes no sense or
-fails; 2 when the command line cannot be read.
+Exit codes: 0 when all were made due (and asked after, without ``--no-wait``); 1 when an id is no
+execution's, when an account is paused, so that its executions were not asked after, when a signal
+came, or when a database makes no sense or fails; 2 when the command line cannot be read.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Command(BaseCommand):
     help = (
         "Make active executions due now and ask the API about them, in batches. What else is due "
         "is done on the way. SIGTERM and Ctrl-C end it after the batch in hand, a second one at "
-        "once. Exit code: 0 when all were asked after; 1 when an account is not let in or a "
-        "database fails, or when a signal came."
+        "once. Exit code: 0 when all were asked after; 1 when an id is unknown, an account is not "
+        "let in or a database fails, or when a signal came."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -94,8 +94,8 @@ class Command(BaseCommand):
             database: The databases' aliases.
 
         Raises:
-            CommandError: An argument makes no sense, an account is paused, a database failed, or a
-                signal came.
+            CommandError: An argument makes no sense, an id is unknown, an account is paused, a
+                database failed, or a signal came.
         """
         where = Q(pk__in=ids) if ids else Q()
         where &= Q() if workflow is None else Q(workflow=workflow)
@@ -106,19 +106,26 @@ class Command(BaseCommand):
         self._worker = worker.Worker(aliases=[])
         self.counts: Counter[str] = Counter()
         made_due = 0
+        unknown = set(ids)
+        failures = databases.Failures()
         with interruption.handled(self._stop, self._stop_at_once):
             for alias in arguments.databases(database):
                 rows = Execution.objects.using(alias).filter(where, askable(final=all or bool(ids)))
-                with databases.needed(alias):
+                with failures.of(alias):
+                    there = Execution.objects.using(alias).filter(pk__in=unknown)
+                    unknown.difference_update(there.values_list("pk", flat=True))
                     for number in self._made_due(rows, size=batch_size):
                         made_due += number
                         if wait:
                             self._ask(rows)
                         self.stdout.write(f"{made_due:,} made due{self._outcome(wait)}")
+        failures.check()
         if not made_due:
             self.stdout.write("There is nothing to ask the API about.")
         if self._stopping:
             raise CommandError("Interrupted.")
+        if unknown:
+            raise CommandError(f"No execution has the id {', '.join(map(str, sorted(unknown)))}.")
         if self._unasked:
             accounts = ", ".join(map(repr, sorted(self._unasked)))
             raise CommandError(
