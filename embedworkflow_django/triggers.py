@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction
 from django.apps import apps
+from django.conf import settings
 from django.db import Error, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import TransactionManagementError
@@ -56,7 +57,7 @@ class Trigger:
         workflow: The workflow's identifier, or a callable of the instance.
         id_type: How the API reads it.
         user_key: The end user, or a callable of the instance.
-        once: Whether there is one execution for a source, as long as its row is kept.
+        once: Whether there is one execution for a source, ever.
         account: The account's alias.
         using: The database's alias; the signal's by default.
         defined_at: File and line.
@@ -150,7 +151,7 @@ class Trigger:
         broken = isinstance(error, Error) and any(c.needs_rollback for c in _in_transaction())
         # Else each call around the innermost one would queue an execution.
         endless = isinstance(error, RecursionError)
-        if broken or endless or conf.settings.trigger_errors == "raise":
+        if broken or endless or _raises():
             note = f"The trigger {self.name} ({self.defined_at}) failed."
             if note not in getattr(error, "__notes__", ()):
                 error.add_note(note)
@@ -186,8 +187,8 @@ def trigger(
         workflow: The workflow's identifier, or a callable of the instance.
         id_type: How the API reads it: ``key``, ``id`` or ``hashid``.
         user_key: The end user, or a callable of the instance.
-        once: Whether there is one execution for a source, as long as its row is kept and the
-            function's dotted name stays.
+        once: Whether there is one execution for a source, ever, as long as the function's
+            dotted name stays.
         account: The account's alias in the settings.
         using: The database's alias; the signal's own by default.
 
@@ -260,6 +261,14 @@ class _Suppressed:
 def suppressed() -> _Suppressed:
     """Mute all triggers inside a ``with`` block, or a decorated function, as for an import."""
     return _Suppressed()
+
+
+def _raises() -> bool:
+    try:
+        return conf.settings.trigger_errors == "raise"
+    except conf.ConfigurationError:
+        # A typo, which a system check names, is as good as nothing: it breaks no save.
+        return settings.DEBUG
 
 
 def _in_transaction() -> list[BaseDatabaseWrapper]:

@@ -712,6 +712,9 @@ def test_other_triggers_fire_after_a_failing_one():
         (None, True, True),
         ("log", True, False),
         ("raise", False, True),
+        # What makes no sense breaks no save; a check names it.
+        ("rise", False, False),
+        ("rise", True, True),
     ],
 )
 def test_trigger_errors_reach_the_caller_on_demand(settings, value, debug, raised, failures):
