@@ -50,6 +50,8 @@ UNSTORABLE = (IntegrityError, DataError, ValueError)
 GATHER = 0.1
 # How long the coordinator gives way to calls that it has just handed over, in seconds.
 GIVE_WAY = 0.001
+# How long a database that fails is left alone, at first and at the longest, in seconds.
+FIRST_DATABASE_PAUSE = 1.0
 LONGEST_DATABASE_PAUSE = 30.0
 # No interval needs more to become that long, and no float takes a thousand.
 MOST_DOUBLINGS = 60
@@ -548,7 +550,7 @@ class Worker:
                 self._heard[using].append(ended)
                 self._gathered[using] = self._down[using]
             else:
-                self._leave(ended.claimed, error)
+                self._leave(ended.claimed, str(error))
 
     def _settle(self, using: str, together: list[_Ended]) -> None:
         now = timezone.now()
@@ -575,7 +577,8 @@ class Worker:
             return
         claimed, values = together[0].claimed, together[0].change.values
         if isinstance(together[0].error, _Unstorable):
-            self._leave(claimed, error)
+            # Not the driver's words: they may quote the row.
+            self._leave(claimed, type(error).__name__)
         elif isinstance(error, IntegrityError) and "remote_id" in values:
             change = delivery.refused_answer(claimed, values["remote_id"], now)
             self._settle(using, [_Ended(claimed, change, _Unstorable())])
@@ -584,12 +587,12 @@ class Worker:
             broken = _Unstorable(delivery.unstorable(error))
             self._settle(using, [_Ended(claimed, room.judge(claimed, broken, now), broken)])
 
-    def _leave(self, claimed: Claimed, error: Exception) -> None:
+    def _leave(self, claimed: Claimed, reason: str) -> None:
         self._put_down(claimed)
         logger.error(
             "Execution %s was left to its lease: %s",
             claimed.execution.pk,
-            error,
+            reason,
             extra={"event_name": "execution_left", **claimed.execution.log_fields},
         )
 
@@ -674,7 +677,9 @@ class Worker:
         """Drop a connection that has failed, and leave its database alone for a while."""
         self._failures[using] += 1
         doublings = min(self._failures[using] - 1, MOST_DOUBLINGS)
-        wait = min(LONGEST_DATABASE_PAUSE, self.interval * 2**doublings)
+        # Whoever looks seldom, since commits tell, is told nothing of a database's return.
+        first = min(FIRST_DATABASE_PAUSE, self.interval)
+        wait = min(LONGEST_DATABASE_PAUSE, first * 2**doublings)
         self._down[using] = time.monotonic() + wait
         logger.warning(
             "Database %r failed; trying again in %.1f s: %s",
