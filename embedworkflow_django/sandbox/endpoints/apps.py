@@ -61,8 +61,7 @@ def app_connections(request: Request) -> Reply:
     """List app connections, of one user or of all."""
     user_key = request.user_key()
     page = request.page(
-        request.account.app_connections,
-        None if user_key is None else lambda found: found.user.key == user_key,
+        request.account.app_connections, lambda found: user_key in (None, found.user.key)
     )
     forms = [answers.app_connection(found, request.account) for found in page.records]
     return 200, answers.page(forms, page.has_more)

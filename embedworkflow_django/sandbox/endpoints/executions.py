@@ -60,8 +60,7 @@ def actions(request: Request) -> Reply:
     if execution is not None:
         request.engine.runner.catch_up(execution)
     page = request.page(
-        request.account.actions,
-        None if execution_id is None else lambda action: action.execution.id == execution_id,
+        request.account.actions, lambda found: execution_id in (None, found.execution.id)
     )
     return 200, answers.page([_action(request, found) for found in page.records], page.has_more)
 

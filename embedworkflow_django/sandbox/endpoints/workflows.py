@@ -16,10 +16,7 @@ OLDER_NAMES = ("template", "event_trigger", "trigger_conditions")
 def index(request: Request) -> Reply:
     """List workflows in their short form, of one user or of all."""
     user_key = request.user_key()
-    page = request.page(
-        request.account.workflows,
-        None if user_key is None else lambda workflow: workflow.user.key == user_key,
-    )
+    page = request.page(request.account.workflows, lambda found: user_key in (None, found.user.key))
     expand = request.texts("expand")
     forms = [answers.workflow_summary(w, request.account, expand) for w in page.records]
     return 200, answers.page(forms, page.has_more)
