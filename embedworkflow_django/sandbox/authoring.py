@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,7 @@ class InvalidWorkflowError(ValueError):
 
 def account_defaults() -> dict[str, Any]:
     """Return fresh settings for a new account."""
-    return {name: _copy(value) for name, value in ACCOUNT_DEFAULTS.items()}
+    return copy.deepcopy(ACCOUNT_DEFAULTS)
 
 
 def create(
@@ -125,7 +126,7 @@ def clone(
     with engine.lock:
         workflow.clones_count += 1
         now = engine.clock.now()
-        copy = records.Workflow(
+        cloned = records.Workflow(
             id=engine.new_id(),
             hashid=engine.new_hashid(),
             key=_free_key(account, user, f"{workflow.key}_{workflow.clones_count}"),
@@ -138,7 +139,7 @@ def clone(
             draft=workflow.published,
             stop_event=workflow.stop_event,
         )
-        return account.workflows.add(copy)
+        return account.workflows.add(cloned)
 
 
 def clone_for_new_user(
@@ -200,7 +201,3 @@ def _free_key(account: records.Account, user: records.User, wanted: str) -> str:
         number += 1
         key = f"{wanted}_{number}"
     return key
-
-
-def _copy(value: Any) -> Any:
-    return value.copy() if isinstance(value, (dict, list)) else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import uuid
 
 from . import clock as clocks
 
@@ -38,8 +39,7 @@ class Uuid7Maker:
             | (0b10 << 62)
             | self._rng.getrandbits(62)
         )
-        text = f"{number:032x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        return str(uuid.UUID(int=number))
 
     def _step(self) -> None:
         millisecond = int(self._clock.now() * 1000)
