@@ -48,7 +48,10 @@ def render(text: object, sources: Iterable[Mapping[str, Any]], *, redact: bool =
 
 def resolve(path: str, sources: Iterable[Mapping[str, Any]]) -> Any:
     """Return the value under *path* (`items[0].name`) in the strongest source, or `MISSING`."""
-    steps = [next(part for part in match.groups() if part is not None) for match in _steps(path)]
+    steps = [
+        next(part for part in match.groups() if part is not None)
+        for match in _STEP.finditer(path.strip())
+    ]
     for source in sources:
         found = _walk(source, steps)
         if found is not MISSING:
@@ -61,10 +64,6 @@ def as_text(value: object) -> str:
     if value is None or value is MISSING:
         return ""
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _steps(path: str) -> Iterable[re.Match[str]]:
-    return _STEP.finditer(path.strip())
 
 
 def _walk(value: Any, steps: list[str]) -> Any:
