@@ -132,23 +132,16 @@ def _finite(text: str) -> float:
 
 def _put(target: Any, path: list[str], value: str) -> None:
     for step, following in zip(path, [*path[1:], None], strict=True):
-        empty: Any = value if following is None else [] if following == "" else {}
+        inner: Any = value if following is None else [] if following == "" else {}
         if isinstance(target, list) and step == "":
-            target.append(empty)
-            target = target[-1]
+            target.append(inner)
         elif isinstance(target, dict) and step != "":
-            target = (
-                target.setdefault(step, empty)
-                if following is not None
-                else _set(target, step, value)
-            )
+            if following is not None:
+                inner = target.get(step, inner)
+            target[step] = inner
         else:
             raise ApiError.bad_request("a form field is used in two ways")
-
-
-def _set(target: dict[str, Any], step: str, value: str) -> str:
-    target[step] = value
-    return value
+        target = inner
 
 
 def flag(value: Any) -> bool:
