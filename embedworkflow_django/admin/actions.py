@@ -312,8 +312,10 @@ class VerbsMixin(ShellMixin):
         form = ResolveForm(request.POST if CONFIRMED in request.POST else None)
         if not form.is_valid():
             return self.resolve_page(request, execution, form)
-        remote_id = form.cleaned_data["remote_id"]
-        return self._perform_one(request, verbs.RESOLVE, execution, remote_id=remote_id)
+        remote_id = form.cleaned_data["remote_id"] or None
+        return self._perform_one(
+            request, verbs.RESOLVE, execution, remote_id=remote_id, resend=not remote_id
+        )
 
     def _run_again(self, request: HttpRequest, execution: Execution) -> HttpResponse:
         url = self.verb_url(request, verbs.RUN_AGAIN, execution)
@@ -397,7 +399,7 @@ class VerbsMixin(ShellMixin):
     ) -> Execution:
         # Who did it is known for certain, or it was not done.
         with transaction.atomic(using=router.db_for_write(Execution, instance=execution)):
-            result = verb.call(execution, request.user.get_username(), **arguments)
+            result = verb.call(execution, by=request.user.get_username(), **arguments)
             what = verb.title
             if result.pk != execution.pk:
                 what = _("%(verb)s, as %(id)s") % {"verb": what, "id": result.pk}

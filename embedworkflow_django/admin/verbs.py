@@ -102,29 +102,11 @@ def _unresolvable(execution: Execution) -> Any:
     return ""
 
 
-def _refresh(execution: Execution, by: str) -> Execution:
-    return services.refresh(execution, by=by)
-
-
-def _run_again(execution: Execution, by: str, *, idempotency_key: str, **data: Any) -> Execution:
+def _run_again(execution: Execution, *, by: str, idempotency_key: str, **data: Any) -> Execution:
     again, is_new = services.run_again_once(execution, idempotency_key, by=by, **data)
     if not is_new:
         raise DoneBefore(again)
     return again
-
-
-def _cancel(execution: Execution, by: str) -> Execution:
-    return services.cancel(execution, by=by)
-
-
-def _stop(execution: Execution, by: str) -> Execution:
-    return services.stop_running(execution, by=by)
-
-
-def _resolve(execution: Execution, by: str, *, remote_id: str = "") -> Execution:
-    if remote_id:
-        return services.resolve(execution, remote_id=remote_id, by=by)
-    return services.resolve(execution, resend=True, by=by)
 
 
 REFRESH = Verb(
@@ -143,7 +125,7 @@ REFRESH = Verb(
         "%(count)d executions are due now; the next free worker attends to them.",
         "count",
     ),
-    call=_refresh,
+    call=services.refresh,
     obstacle=_unrefreshable,
 )
 RUN_AGAIN = Verb(
@@ -182,7 +164,7 @@ CANCEL = Verb(
         "%(count)d executions were canceled; they will not be sent.",
         "count",
     ),
-    call=_cancel,
+    call=services.cancel,
     obstacle=_uncancelable,
 )
 STOP = Verb(
@@ -199,7 +181,7 @@ STOP = Verb(
         "%(count)d executions are to be stopped; the next free worker asks the API.",
         "count",
     ),
-    call=_stop,
+    call=services.stop_running,
     obstacle=_unstoppable,
 )
 RESOLVE = Verb(
@@ -214,7 +196,7 @@ RESOLVE = Verb(
     done=ngettext_lazy(
         "%(count)d execution was resolved.", "%(count)d executions were resolved.", "count"
     ),
-    call=_resolve,
+    call=services.resolve,
     obstacle=_unresolvable,
 )
 VERBS = {verb.name: verb for verb in (REFRESH, RUN_AGAIN, CANCEL, STOP, RESOLVE)}
