@@ -215,14 +215,10 @@ class VerbsMixin(ShellMixin):
         rows: list[Execution],
         count: int,
     ) -> HttpResponse:
-        links = sources.SourceLinks(self.admin_site, request)
-        shown = rows[:SAMPLE]
         counted = count <= lists.MAX_COUNT
         context = {
+            **self._affected(request, verb, rows[:SAMPLE]),
             "title": verb.question % {"count": count} if counted else verb.title,
-            "verb": verb,
-            "rows": [_affected(verb, row, links) for row in shown],
-            "noted": any(verb.obstacle(row) for row in shown),
             "frozen": list(frozen.described(chosen.filters, chosen.newest)),
             "signed": chosen.signed(verb),
             "count": quick.capped(count, lists.MAX_COUNT),
@@ -276,8 +272,8 @@ class VerbsMixin(ShellMixin):
             }
         for name, (url, label) in given.items():
             verb = VERBS.get(name)
-            if verb is None or not (
-                verb.obstacle(execution) or not self.may(request, verb, execution)
+            if verb is None or (
+                not verb.obstacle(execution) and self.may(request, verb, execution)
             ):
                 yield {"label": label, "url": url, "name": name}
 
@@ -420,7 +416,7 @@ class VerbsMixin(ShellMixin):
             self.message_user(request, verb.done_before % {"count": len(before)}, messages.WARNING)
         for name, reason in refused[:MAX_REPORTED]:
             self.message_user(request, format_html("{}: {}", name, reason), messages.WARNING)
-        if more := len(refused) - MAX_REPORTED if len(refused) > MAX_REPORTED else 0:
+        if more := len(refused[MAX_REPORTED:]):
             text = ngettext("%(count)d more was refused.", "%(count)d more were refused.", more)
             self.message_user(request, text % {"count": more}, messages.WARNING)
 
@@ -442,23 +438,22 @@ class VerbsMixin(ShellMixin):
             action_url: Where the confirmation goes; empty for the list itself.
             data_form: Where the data may be edited before.
         """
-        links = sources.SourceLinks(self.admin_site, request)
         alone = len(rows) == 1 and verb is verbs.RUN_AGAIN and data_form is None
         # The list holds rows that are refused only when their turn comes.
         single = rows[0] if alone and self.may(request, verb, rows[0]) else None
         context = {
+            **self._affected(request, verb, rows),
             "title": verb.question % {"count": len(rows)},
-            "verb": verb,
             "key": OnceForm(request.POST).question if verb.done_before else "",
-            "rows": [_affected(verb, row, links) for row in rows],
-            "noted": any(verb.obstacle(row) for row in rows),
             "data": single
             and presentation.pretty(
                 single.execution_data, unredacted=self.may_see_data(request, single)
             ),
             "data_form": data_form,
             "action_url": action_url,
-            "back_url": self._back(request, rows, action_url),
+            "back_url": self.url_of(request, "change", rows[0].pk)
+            if action_url
+            else request.get_full_path(),
             "action_checkbox_name": ACTION_CHECKBOX_NAME,
         }
         return self.page(request, "confirmation.html", context)
@@ -473,30 +468,28 @@ class VerbsMixin(ShellMixin):
             execution: The unconfirmed execution.
             form: Empty, or with what has to be corrected.
         """
-        links = sources.SourceLinks(self.admin_site, request)
         context = {
+            **self._affected(request, verbs.RESOLVE, [execution]),
             "title": verbs.RESOLVE.question % {"count": 1},
-            "verb": verbs.RESOLVE,
-            "rows": [_affected(verbs.RESOLVE, execution, links)],
-            "noted": bool(verbs.RESOLVE.obstacle(execution)),
             "form": form,
             "action_url": self.verb_url(request, verbs.RESOLVE, execution),
             "back_url": self.url_of(request, "change", execution.pk),
         }
         return self.page(request, "confirmation.html", context)
 
-    def _back(self, request: HttpRequest, rows: list[Execution], action_url: str) -> str:
-        if action_url:
-            return self.url_of(request, "change", rows[0].pk)
-        return request.get_full_path()
-
-
-def _affected(verb: Verb, row: Execution, links: sources.SourceLinks) -> dict[str, Any]:
-    return {
-        "execution": row,
-        "badge": presentation.badge(row.status),
-        "workflow": escape_bidi(row.workflow),
-        "source": sources.link(row, links.url(row)),
-        "user_key": escape_bidi(row.user_key),
-        "obstacle": verb.obstacle(row),
-    }
+    def _affected(
+        self, request: HttpRequest, verb: Verb, executions: list[Execution]
+    ) -> dict[str, Any]:
+        links = sources.SourceLinks(self.admin_site, request)
+        rows = [
+            {
+                "execution": each,
+                "badge": presentation.badge(each.status),
+                "workflow": escape_bidi(each.workflow),
+                "source": sources.link(each, links.url(each)),
+                "user_key": escape_bidi(each.user_key),
+                "obstacle": verb.obstacle(each),
+            }
+            for each in executions
+        ]
+        return {"verb": verb, "rows": rows, "noted": any(row["obstacle"] for row in rows)}
