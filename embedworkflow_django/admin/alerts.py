@@ -6,11 +6,6 @@ from .. import figures
 from ..exceptions import escape_bidi
 
 
-def refused(error: str) -> bool:
-    """Return whether an execution's last error says that the API does not let its account in."""
-    return figures.refused(error)
-
-
 def refused_accounts() -> dict[str, str]:
     """Return the accounts that wait for a person, each with the API's words.
 

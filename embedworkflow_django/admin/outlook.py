@@ -6,15 +6,14 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.utils import timezone
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from .. import conf
+from .. import conf, figures
 from ..exceptions import escape_bidi
 from ..models import Execution, Status
-from . import alerts, presentation
+from . import presentation
 
 # A row that is due for longer than this wants a worker, and says so.
 PATIENCE = timedelta(minutes=1)
@@ -69,17 +68,14 @@ def story(execution: Execution, now: datetime, failed: Sequence[str] = ()) -> st
     return str(_STORIES.get(execution.status, _RUNNING)) % about
 
 
-def sentences(
-    execution: Execution, now: datetime | None = None, *, refused: Container[str] = ()
-) -> list[str]:
+def sentences(execution: Execution, now: datetime, *, refused: Container[str] = ()) -> list[str]:
     """Return what will happen to an execution by itself, and what a person can do.
 
     Args:
         execution: Whose future it is.
-        now: The moment from which the future is seen; now, if left out.
+        now: The moment from which the future is seen.
         refused: The accounts that the API does not let in.
     """
-    now = now or timezone.now()
     tell = _TELLERS.get(execution.status, _active)
     if execution.status == Status.QUEUED and execution.account in refused:
         return [*_lost(execution), _not_let_in(execution)]
@@ -95,7 +91,7 @@ def _queued(execution: Execution, now: datetime) -> Iterator[str]:
         yield _("A worker is sending it at this moment.")
         return
     yield from _lost(execution)
-    if alerts.refused(execution.last_error):
+    if figures.refused(execution.last_error):
         yield _not_let_in(execution)
     elif execution.due_at and execution.due_at > now:
         when = {"when": _when(execution.due_at, now)}

@@ -293,7 +293,7 @@ def _shown(row: Row, scale: Scale) -> dict[str, Any]:
         "offset": presentation.words(presentation.between(scale.begin, row.first)),
         "mark": _mark(row.kind),
         "lane": _lane(row, scale),
-        "took": _("%(duration)s so far") % {"duration": duration} if row.lasts else duration,
+        "took": presentation.so_far(duration) if row.lasts else duration,
         "badge": presentation.badge(row.status) if row.status else "",
     }
 
