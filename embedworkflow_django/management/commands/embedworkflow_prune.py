@@ -20,7 +20,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, ProtectedError, Q, QuerySet, RestrictedError
 from django.utils import timezone
 
-from ... import conf, intake
+from ... import conf, intake, keys
 from ...models import FINAL, Execution, ExecutionEvent
 from .. import arguments, databases, interruption
 
@@ -182,9 +182,8 @@ def prunable(alias: str, before: datetime, statuses: list[str]) -> QuerySet[Exec
         statuses: The final statuses that are meant.
     """
     # Ids grow with the time, so that only the old end of the table is read.
-    bound = uuid.UUID(int=int(before.timestamp() * 1000) << 80)
     return Execution.objects.using(alias).filter(
-        pk__lt=bound,
+        pk__lt=keys.first_of(before),
         status__in=statuses,
         finished_at__lt=before,
         announced_at__isnull=False,
