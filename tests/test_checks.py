@@ -287,14 +287,18 @@ def test_a_live_key_is_not_for_development(configure, settings):
     settings.DEBUG = True
     assert ids() == []
     configure(SECRET_KEY="sk_live_1")
-    assert ids() == ["W003"]
+    (message,) = check()
+    assert message.id == "embedworkflow.W003"
+    assert 'the test key, "sk_test_…", or the sandbox' in message.hint
     settings.DEBUG = False
     assert ids() == []
 
 
 def test_a_test_key_is_not_for_deployment(configure, settings):
     """A test key without ``DEBUG`` is a warning of ``check --deploy``; a live one is none."""
-    assert ids(deploy=True) == ["W004"]
+    (message,) = check(deploy=True)
+    assert message.id == "embedworkflow.W004"
+    assert 'the live key, "sk_live_…", in production' in message.hint
     settings.DEBUG = True
     assert "W004" not in ids(deploy=True)
     settings.DEBUG = False

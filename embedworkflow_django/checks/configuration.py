@@ -164,7 +164,7 @@ def check_live_key() -> Iterator[CheckMessage]:
             yield messages.warning(
                 3,
                 f"{where} is a live key while DEBUG is on: workflows reach real people.",
-                "Use the test key (sk_test_…), or the sandbox: manage.py embedworkflow_sandbox.",
+                'Use the test key, "sk_test_…", or the sandbox: manage.py embedworkflow_sandbox.',
             )
 
 
@@ -176,7 +176,7 @@ def check_test_key() -> Iterator[CheckMessage]:
             yield messages.warning(
                 4,
                 f"{where} is a test key while DEBUG is off: no real workflow is started.",
-                "Use the live key (sk_live_…) in production; elsewhere, silence this check.",
+                'Use the live key, "sk_live_…", in production; elsewhere, silence this check.',
             )
 
 
