@@ -217,9 +217,9 @@ def _section(title: str, lines: Iterable[str], otherwise: str) -> Iterator[str]:
 
 def _table(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
     rows = list(rows)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(printing.columns, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        cells = map(printing.padded, row, widths)
         yield f"  {'  '.join(cells)}".rstrip()
 
 
