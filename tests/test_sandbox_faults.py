@@ -436,7 +436,16 @@ def test_a_fault_can_be_written_in_words(sandbox, spec, expected):
         ("600", '"600" is no fault.'),
         ("500,often", '"often" in "500,often" is no option. Write option=value, with one of'),
         ("500,mood=bad", '"mood=bad" in "500,mood=bad" is no option.'),
-        ("500,times=many", '"many" in "500,times=many" is no value for times.'),
+        (
+            "500,times=many",
+            '"many" in "500,times=many" is no value for times. Write 1, 2 … or all.',
+        ),
+        ("500,times=0", '"0" in "500,times=0" is no value for times.'),
+        ("503,rate=20", '"20" in "503,rate=20" is no value for rate. Write a number from 0 to 1.'),
+        ("503,rate=nan", '"nan" in "503,rate=nan" is no value for rate.'),
+        ("500,after=x", '"x" in "500,after=x" is no value for after. Write true or false.'),
+        ("500,skip=-1", '"-1" in "500,skip=-1" is no value for skip. Write a whole number.'),
+        ("latency,seconds=-1", '"-1" in "latency,seconds=-1" is no value for seconds.'),
     ],
 )
 def test_a_fault_that_makes_no_sense_is_refused(sandbox, spec, sentence):

@@ -40,6 +40,7 @@ WIRE = frozenset({"lost", "reset", "refused", "connect_timeout", "truncated"})
 #: These come about although, or because, the work was done.
 AFTER_WORK = frozenset({"lost", "truncated"})
 FIRST_STATUS, LAST_STATUS = 100, 599
+MOST = 10**9
 UNHEARD_STATUS = "marinating"
 HTML_PAGE = b"<!doctype html><title>502</title><h1>Something went wrong</h1>"
 STRANGER = "01980228-0000-7000-8000-000000000000"
@@ -195,10 +196,13 @@ class Faults:
                     f'"{part}" in "{spec}" is no option. Write option=value, with one of '
                     f"{', '.join(sorted(READERS))}."
                 )
+            read, what = READERS[name]
             try:
-                options[name] = READERS[name](value)
+                options[name] = read(value)
             except ValueError:
-                raise UnknownFaultError(f'"{value}" in "{spec}" is no value for {name}.') from None
+                raise UnknownFaultError(
+                    f'"{value}" in "{spec}" is no value for {name}. Write {what}.'
+                ) from None
         return self.add(kind, **options)
 
     def remove(self, fault: Fault) -> None:
@@ -276,19 +280,43 @@ REFUSALS: dict[int, dict[str, Any]] = {
     429: {"error": "too many requests"},
 }
 OPTIONS = frozenset(Fault.__dataclass_fields__) - {"kind", "met", "hits"}
-READERS: dict[str, Callable[[str], Any]] = {
-    "method": str.upper,
-    "path": str,
-    "account": str,
-    "times": lambda text: None if text == "all" else int(text),
-    "rate": float,
-    "skip": int,
-    "after": messages.flag,
-    "seconds": float,
-    "retry_after": str,
-    "status": int,
-    "location": str,
-    "size": int,
+
+
+def _within(kind: Callable[[str], float], least: float, most: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        value = kind(text)
+        if least <= value <= most:
+            return value
+        raise ValueError
+
+    return read
+
+
+def _flag(text: str) -> bool:
+    if text.lower() not in {"true", "1", "on", "false", "0", "off"}:
+        raise ValueError
+    return messages.flag(text)
+
+
+_WHOLE = (_within(int, 0, MOST), "a whole number")
+_TEXT = (str, "a text")
+#: How the value of each option is read, and what it should be.
+READERS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "method": (str.upper, "a method"),
+    "path": _TEXT,
+    "account": _TEXT,
+    "times": (lambda text: None if text == "all" else _within(int, 1, MOST)(text), "1, 2 … or all"),
+    "rate": (_within(float, 0, 1), "a number from 0 to 1"),
+    "skip": _WHOLE,
+    "after": (_flag, "true or false"),
+    "seconds": (_within(float, 0, MOST), "a number of seconds"),
+    "retry_after": _TEXT,
+    "status": (
+        _within(int, FIRST_STATUS, LAST_STATUS),
+        f"one from {FIRST_STATUS} to {LAST_STATUS}",
+    ),
+    "location": _TEXT,
+    "size": _WHOLE,
 }
 
 
