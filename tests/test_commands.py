@@ -21,7 +21,7 @@ import requests
 from django.core.management import CommandError, call_command, load_command_class
 from django.db import connections as databases
 from django.db.models.signals import post_save
-from django.utils import timezone
+from django.utils import timezone, translation
 from requests.adapters import BaseAdapter
 
 from embedworkflow_django import connections, services, signals, testing, triggers
@@ -198,6 +198,7 @@ def test_the_help_tells_defaults_and_exit_codes(name):
     for action in ours:
         shown = parser._get_formatter()._expand_help(action)
         assert "default" in shown.lower(), action.dest
+    assert not re.search(r"\(default: (None|\[\]|)\)", " ".join(text.split()))
 
 
 _DJANGOS_OWN = {
@@ -850,6 +851,20 @@ def test_status_for_people():
     assert rest[8] == "paused accounts"
     assert rest[9].startswith("eu: the API does not let it in; tried again in 0:01:")
     assert rest[10:] == ["POST /x 403 Forbidden", "us: odd", "no"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("language", ["ar", "ja"])
+def test_status_for_people_stands_in_columns_in_any_language(language):
+    """What takes two columns of a terminal, or none, is counted as such."""
+    with translation.override(language):
+        lines = run("status", "--database=default").splitlines()[1:14]
+    ends = set()
+    for line in lines:
+        wide = sum("\u2e80" < each < "\uffa0" for each in line)
+        none = sum("\u064b" <= each <= "\u0652" for each in line)
+        ends.add(len(line) + wide - none)
+    assert len(ends) == 1
 
 
 @pytest.mark.django_db

@@ -24,8 +24,8 @@ WORKFLOW_FIELDS = frozenset(
 LAST_PORT = 65_535
 
 
-class _Help(argparse.ArgumentDefaultsHelpFormatter):
-    """Help that gives each option's default, where there is one."""
+class Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Help that gives each option's default, unless that is said in words."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         return super()._get_help_string(action) if action.default else action.help
@@ -36,12 +36,16 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog="python -m embedworkflow_django.sandbox",
         description="Serve an imitation of the Embed Workflow API.",
-        formatter_class=_Help,
+        formatter_class=Help,
     )
     add = result.add_argument
     add("--host", default="127.0.0.1", help="address to listen on")
     add("--port", type=port, default=8765, help="port to listen on; 0 takes a free one")
-    add("--certificate", metavar="FILE", help="PEM: certificate and private key, to serve over TLS")
+    add(
+        "--certificate",
+        metavar="FILE",
+        help="PEM: certificate and private key, to serve over TLS (default: plain HTTP)",
+    )
     add(
         "--secret-key",
         default=engines.DEFAULT_SECRET_KEY,
@@ -52,32 +56,34 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=KEY",
-        help="another account and its secret key (repeatable)",
+        help="another account and its secret key (repeatable; default: none)",
     )
     add("--time-scale", type=float, default=1.0, help="workflow seconds in one real second")
     add(
         "--workflows",
         metavar="FILE",
         help="JSON: a list of objects with key, template and optionally name, on, user_key, event; "
-        "in place of the example workflows",
+        "in place of the example workflows, the default",
     )
-    add("--webhook-url", default="", help="where the example workflows report to")
+    add(
+        "--webhook-url", default="", help="where the example workflows report to (default: nowhere)"
+    )
     add(
         "--fault",
         action="append",
         default=[],
         metavar="SPEC",
         help='what goes wrong, such as "503,times=2,path=/workflows/*/execute,retry_after=3" or '
-        '"lost,rate=0.05" (repeatable)',
+        '"lost,rate=0.05" (repeatable; default: nothing)',
     )
-    add("--seed", type=int, help="makes ids and rates of faults repeatable")
+    add("--seed", type=int, help="makes ids and rates of faults repeatable (default: random)")
     add("--idempotency-header", default="Idempotency-Key", help="name of that header")
     add(
         "--allow-host",
         action="append",
         default=[],
         metavar="HOST",
-        help="host beyond loopback that webhooks may call, * for any (repeatable)",
+        help="host beyond loopback that webhooks may call, * for any (repeatable; default: none)",
     )
     return result
 

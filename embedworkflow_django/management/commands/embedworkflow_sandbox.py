@@ -19,7 +19,7 @@ from ...sandbox import __main__ as command_line
 from .. import interruption
 
 
-class _Formatter(argparse.ArgumentDefaultsHelpFormatter, DjangoHelpFormatter):
+class _Formatter(command_line.Help, DjangoHelpFormatter):
     """Django's help with each option's default."""
 
 
@@ -88,7 +88,7 @@ def greeting(sandbox: Sandbox, idempotency_header: str) -> str:
         "",
         "EMBEDWORKFLOW = {",
         *(f"    {json.dumps(name)}: {json.dumps(value)}," for name, value in given.items()),
-        f'    "ACCOUNTS": {json.dumps(accounts)},',
+        *([f'    "ACCOUNTS": {json.dumps(accounts)},'] if accounts else ()),
         "}",
         "",
         "or in its environment:",
