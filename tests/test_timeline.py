@@ -66,8 +66,8 @@ def test_our_own_steps_stand_in_their_order():
         "Committed",
         "In the queue",
         "Attempt 1: failed, to be sent again",
-        "At Embed Workflow",
         "Attempt 2: delivered",
+        "At Embed Workflow",
         "Asked: news",
         "callback",
         "ada: refresh",
@@ -75,6 +75,15 @@ def test_our_own_steps_stand_in_their_order():
         "The end",
         "Receivers have been told",
     ] == whats(draw(run, *events))
+
+
+def test_what_came_about_at_one_moment_stands_as_it_led_to_it():
+    """The attempt was refused, so it ended, and receivers were told."""
+    run = execution(status=Status.UNDELIVERABLE, finished_at=at(5), announced_at=at(5))
+
+    assert ["In the queue", "Attempt 1: refused", "The end", "Receivers have been told"] == whats(
+        draw(run, event(5, "delivery", Status.UNDELIVERABLE, attempt=1, verdict="rejected"))
+    )[1:]
 
 
 def test_bars_are_to_scale():

@@ -132,10 +132,13 @@ def draw(
         unredacted: Whether the viewer may see secret values.
     """
     actions = list(_actions(execution, graph, now))
+    # What comes about at one moment stands as one thing led to the other.
     rows = [
-        *_steps(execution, now),
+        *_queued(execution, now),
         *(_event(event, unredacted=unredacted) for event in events),
+        *_sent(execution, now),
         *actions[:MAX_ACTIONS],
+        *_ended(execution),
     ]
     begin, end = execution.created_at, execution.finished_at or now
     # The API's times have whole seconds: none of its actions came before it was asked.
@@ -152,10 +155,10 @@ def draw(
 # What happened
 
 
-def _steps(execution: Execution, now: datetime) -> Iterator[Row]:
-    created, sent = execution.created_at, execution.dispatched_at
+def _queued(execution: Execution, now: datetime) -> Iterator[Row]:
+    created = execution.created_at
     yield Row(start=created, end=created, what=_("Committed"), status=Status.QUEUED)
-    queued_until = sent or execution.finished_at or now
+    queued_until = execution.dispatched_at or execution.finished_at or now
     is_queued = execution.status == Status.QUEUED
     yield Row(
         start=created,
@@ -164,7 +167,10 @@ def _steps(execution: Execution, now: datetime) -> Iterator[Row]:
         lasts=is_queued,
         detail=_facts((_("to be started"), execution.run_at)),
     )
-    if sent:
+
+
+def _sent(execution: Execution, now: datetime) -> Iterator[Row]:
+    if sent := execution.dispatched_at:
         yield Row(
             start=sent,
             end=max(sent, execution.finished_at or now),
@@ -172,6 +178,9 @@ def _steps(execution: Execution, now: datetime) -> Iterator[Row]:
             tone="busy",
             lasts=not execution.is_final,
         )
+
+
+def _ended(execution: Execution) -> Iterator[Row]:
     if execution.finished_at:
         yield _instant(execution.finished_at, _("The end"), execution.status)
     if execution.is_final and execution.announced_at:
