@@ -144,7 +144,12 @@ def test_what_the_api_no_longer_knows_is_told_otherwise():
     [
         ({"status": Status.FAILED}, ["Ship"], "at “Ship”"),
         ({"status": Status.RUNNING}, ["Ship"], "the rest goes on"),
-        ({"status": Status.QUEUED, "attempts": 2}, [], "2 attempts in"),
+        ({"status": Status.QUEUED, "attempts": 2}, [], "not started yet: 2 attempts in"),
+        (
+            {"status": Status.QUEUED, "attempts": 2, "sent_at": NOW},
+            [],
+            "not confirmed yet: 2 attempts in",
+        ),
         ({"status": Status.QUEUED}, [], "is not sent yet"),
         ({"status": "odd", "actions_count": 3}, [], "0 of 3 actions"),
     ],

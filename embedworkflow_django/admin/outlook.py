@@ -62,9 +62,12 @@ def story(execution: Execution, now: datetime, failed: Sequence[str] = ()) -> st
             _("%(actions)s failed; the rest goes on. It has been running for %(duration)s.") % about
         )
     if execution.status == Status.QUEUED and execution.attempts:
-        return _(
-            "It is not started yet: %(attempts)s in %(duration)s, none of them successful."
-        ) % (about)
+        words = (
+            _("It is not confirmed yet: %(attempts)s in %(duration)s, none of them successful.")
+            if execution.sent_at
+            else _("It is not started yet: %(attempts)s in %(duration)s, none of them successful.")
+        )
+        return words % about
     return str(_STORIES.get(execution.status, _RUNNING)) % about
 
 
