@@ -15,7 +15,7 @@ from django.contrib.admin.utils import model_format_dict, unquote
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, router, transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
@@ -245,6 +245,7 @@ class VerbsMixin(ShellMixin):
                 f"<path:object_id>/{verb.name.replace('_', '-')}/",
                 partial(self.verb_view, verb=verb.name),
                 verb.name,
+                "POST",
             )
             for verb in VERBS.values()
         ]
@@ -281,15 +282,13 @@ class VerbsMixin(ShellMixin):
         """Carry out a verb for one execution: the right first, then the confirmation.
 
         Args:
-            request: Anything but a POST is refused.
+            request: A POST.
             object_id: The execution's id, quoted.
             verb: The verb's name.
         """
         chosen = VERBS[verb]
         if not self.may(request, chosen):
             raise PermissionDenied
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
         execution: Execution | None = self.get_object(request, unquote(object_id))
         if execution is None:
             return self.not_found(request, object_id)

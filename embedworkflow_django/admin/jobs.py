@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -138,21 +138,19 @@ class JobAdminMixin(live.LiveListMixin, live.LivePageMixin):
 
     def get_urls(self) -> list[URLPattern]:
         """Return the admin's URLs, and that of the button."""
-        cancel = self.own_url("<path:object_id>/cancel/", self.cancel_view, "cancel")
+        cancel = self.own_url("<path:object_id>/cancel/", self.cancel_view, "cancel", "POST")
         return [cancel, *super().get_urls()]
 
     def cancel_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """End a job before its next row, once that is confirmed.
 
         Args:
-            request: Anything but a POST is refused.
+            request: A POST.
             object_id: The job's id, quoted.
         """
         job: Job | None = self.get_object(request, unquote(object_id))
         if not self.has_cancel_permission(request, job):
             raise PermissionDenied
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
         if job is None:
             return self.not_found(request, object_id)
         if job.is_open and CONFIRMED not in request.POST:

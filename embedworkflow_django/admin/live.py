@@ -18,7 +18,7 @@ from django.contrib.admin.options import IS_POPUP_VAR
 from django.contrib.admin.utils import display_for_value, lookup_field, unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import URLPattern
@@ -98,8 +98,6 @@ class LiveListMixin(ShellMixin):
             request: A GET with the ids as ``ids``, separated by commas; its ``If-None-Match`` is
                 what the viewer has. Rows that are gone, or are not for the viewer, are left out.
         """
-        if request.method != "GET":
-            return HttpResponseNotAllowed(["GET"])
         if not self.has_view_permission(request):
             raise PermissionDenied
         visible = self.get_queryset(request)
@@ -206,8 +204,6 @@ class LivePageMixin(ShellMixin):
             request: A GET; its ``If-None-Match`` is what the viewer has.
             object_id: The object's id, quoted.
         """
-        if request.method != "GET":
-            return HttpResponseNotAllowed(["GET"])
         if not self.has_view_permission(request):
             raise PermissionDenied
         obj = self.get_object(request, unquote(object_id))

@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.urls import URLPattern
 from django.utils.safestring import SafeString
@@ -55,8 +55,6 @@ class OverviewMixin(PlacesMixin):
         """
         if not self.has_view_overview_permission(request):
             raise PermissionDenied
-        if request.method != "GET":
-            return HttpResponseNotAllowed(["GET"])
         figures_now = self._overview_now(request)
         own = forms.Media(
             css={"all": ["embedworkflow_django/figures.css"]}, js=["embedworkflow_django/page.js"]
@@ -82,8 +80,6 @@ class OverviewMixin(PlacesMixin):
         """
         if not self.has_view_overview_permission(request):
             raise PermissionDenied
-        if request.method != "GET":
-            return HttpResponseNotAllowed(["GET"])
         figures_now = self._overview_now(request)
         return live.answer_if_new(request, figures_now, lambda: figures_now)
 

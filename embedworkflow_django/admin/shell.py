@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
 
 from .. import conf
 
@@ -101,16 +102,20 @@ class ShellMixin(_ModelAdmin):
         """
         return f"admin/embedworkflow/{self.templates}/{name}"
 
-    def own_url(self, route: str, view: Callable[..., HttpResponse], page: str) -> URLPattern:
+    def own_url(
+        self, route: str, view: Callable[..., HttpResponse], page: str, method: str = "GET"
+    ) -> URLPattern:
         """Return a URL beside those that the admin has, for whoever may enter its site.
 
         Args:
             route: Below the list's URL.
             view: What answers there; it asks for the rights itself.
             page: The name by which ``url_of`` knows it.
+            method: The one that it answers.
         """
+        view = self.admin_site.admin_view(require_http_methods([method])(view))
         name = f"{self.opts.app_label}_{self.opts.model_name}_{page}"
-        return path(route, self._settled(self.admin_site.admin_view(view)), name=name)
+        return path(route, self._settled(view), name=name)
 
     def _settled(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         """Return a view that says which setting is wrong where it cannot do without it."""

@@ -11,7 +11,7 @@ from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db import router
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -62,7 +62,7 @@ class TriggerMapMixin(PlacesMixin):
         """Return the admin's URLs, that of the map, and that of its button."""
         return [
             self.own_url("triggers/", self.triggers_view, "triggers"),
-            self.own_url("triggers/probe/", self.probe_view, "probe"),
+            self.own_url("triggers/probe/", self.probe_view, "probe", "POST"),
             *super().get_urls(),
         ]
 
@@ -74,8 +74,6 @@ class TriggerMapMixin(PlacesMixin):
         """
         if not self.has_view_triggers_permission(request):
             raise PermissionDenied
-        if request.method != "GET":
-            return HttpResponseNotAllowed(["GET"])
         may_probe = self.has_probe_workflow_permission(request)
         own = forms.Media(css={"all": ["embedworkflow_django/figures.css"]})
         context = {
@@ -97,8 +95,6 @@ class TriggerMapMixin(PlacesMixin):
         """
         if not self.has_probe_workflow_permission(request):
             raise PermissionDenied
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
         trigger = triggers.registry.get(request.POST.get("trigger", ""))
         if trigger is None:
             self.message_user(request, _("There is no such trigger."), messages.ERROR)
