@@ -27,7 +27,7 @@ from requests.adapters import BaseAdapter
 from embedworkflow_django import connections, services, signals, testing, triggers
 from embedworkflow_django.models import FINAL, Execution, ExecutionEvent, Status
 from tests import declared, programs
-from tests.bakery.models import Cake, Receipt
+from tests.bakery.models import Batch, Cake, Receipt
 from tests.databases import EVERY_DATABASE
 from tests.test_figures import QUERIES, process, tally
 
@@ -320,7 +320,9 @@ def test_an_argument_that_makes_no_sense_is_refused(name, argument):
 
 def test_an_argument_that_makes_no_sense_is_told_as_it_was_given():
     """Neither with a unit that nobody wrote, nor as Python writes it."""
-    assert "'-1' should be a number" in str(refused("prune", "--older-than=-1"))
+    assert "'-1' should be a number that is not negative" in str(
+        refused("prune", "--older-than=-1")
+    )
     assert "Status." not in str(refused("prune", "--status=running"))
 
 
@@ -1256,6 +1258,14 @@ def test_execute_reads_its_data_from_a_file_or_the_input(tmp_path, monkeypatch):
 
 
 @pytest.mark.django_db
+def test_execute_takes_a_source_as_the_admin_writes_it():
+    """One whose key has several parts, too."""
+    batch = Batch.objects.create(oven=3, number=17)
+    pk = run("execute", "bake", '--source=bakery.Batch:["3", "17"]').strip()
+    assert Execution.objects.get(pk=pk).source == batch
+
+
+@pytest.mark.django_db
 def test_execute_needs_only_a_workflow():
     """Without options the data is empty and the account is ``default``."""
     execution = Execution.objects.get(pk=run("execute", "bake").strip())
@@ -1292,11 +1302,13 @@ def test_a_time_without_an_offset_is_in_the_current_zone(settings, aware, text, 
         (["--id-type=name"], "id_type"),
         (["--idempotency-key=ü"], "idempotency_key"),
         (["--user-key= "], "user_key"),
-        (["--source=bakery.cake:0"], "--source 'bakery.cake:0'"),
+        (["--source=bakery.cake:0"], "--source 'bakery.cake:0' should be app.model:pk of a row"),
+        (["--source=bakery.batch:1"], "--source 'bakery.batch:1'"),
         (["--source=bakery.cake:x"], "--source 'bakery.cake:x'"),
         (["--source=bakery.recipe:x"], "--source 'bakery.recipe:x'"),
         (["--source=bakery.pie:1"], "--source 'bakery.pie:1'"),
-        (["--source=cake"], "--source 'cake'"),
+        (["--source=cake"], "row that exists: No installed app with label 'cake'"),
+        (["--source=bakery.cake.x:1"], "doesn't have a 'cake.x' model"),
         (["--run-at=tomorrow"], "--run-at 'tomorrow' is no time"),
         (["--run-at=2031-02-30T09:00"], "--run-at '2031-02-30T09:00' is no time"),
         (["--data={}", "--data-file=-"], "not allowed with"),

@@ -53,7 +53,7 @@ def _age(text: str, *, unit: str = "") -> timedelta:
         return env.duration(f"{text}{unit}" if text.strip()[-1:].isdigit() else text)
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(
-            f"{text!r} should be a number, or a number and one of s, m, h, d."
+            f"{text!r} should be a number that is not negative, or one and one of s, m, h, d."
         ) from None
 
 

@@ -17,7 +17,6 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings
-from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.core.management import BaseCommand, CommandError, CommandParser
 from django.db import models
 from django.utils import timezone
@@ -67,7 +66,11 @@ class Command(BaseCommand):
             default=conf.DEFAULT_ACCOUNT,
             help="The account's alias. Default: %(default)s.",
         )
-        add("--source", metavar="APP.MODEL:PK", help="The object it is about. Default: none.")
+        add(
+            "--source",
+            metavar="APP.MODEL:PK",
+            help="The object it is about, such as shop.order:17. Default: none.",
+        )
         add(
             "--run-at",
             metavar="TIME",
@@ -194,12 +197,18 @@ def _data(text: str | None, file: str | None) -> Any:
 
 def _source(text: str, database: str | None) -> models.Model:
     label, _, pk = text.partition(":")
+    sentence = f"--source {text!r} should be app.model:pk of a row that exists"
+    app, _, name = label.partition(".")
     try:
-        found: models.Model = apps.get_model(label)._base_manager.using(database).get(pk=pk)
-    except (LookupError, ValueError, TypeError, ValidationError, ObjectDoesNotExist) as error:
-        raise CommandError(
-            f"--source {text!r} should be app.model:pk of a row that exists: {error}"
-        ) from None
+        model = apps.get_model(app, name)
+    except LookupError as error:
+        raise CommandError(f"{sentence}: {error}") from None
+    # As the admin and the REST API write it, so that keys of several parts are read too.
+    named = Execution(source_type=model._meta.label_lower, source_id=pk)
+    named._state.db = database
+    found: models.Model | None = named.source
+    if found is None:
+        raise CommandError(f"{sentence}; there is none.")
     return found
 
 
