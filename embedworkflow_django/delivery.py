@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,7 +22,6 @@ KEY_LIFETIME = timedelta(hours=23)
 KEY_WITHOUT_END = "life-"
 BACKOFF = timedelta(seconds=1)
 BACKOFF_CAP = timedelta(hours=1)
-REFUSED = "answer refused"
 _LONGEST_ID = Execution._meta.get_field("remote_id").max_length or 0
 _LARGEST_EXPONENT = 16
 
@@ -113,7 +111,7 @@ def judge(claimed: Claimed, error: APIError, now: datetime) -> Change:
     if claimed.first_send and not error.ambiguous:
         values["sent_at"] = None
     outcome = "retried"
-    if not (error.retryable or error.ambiguous):
+    if not error.retryable:
         outcome = "rejected"
         # An earlier answer that was lost may still have started it.
         values |= _given_up(row, values, now)
@@ -142,7 +140,7 @@ def refused_answer(claimed: Claimed, remote_id: str, now: datetime) -> Change:
         now: The time.
     """
     words = _("The API answered with execution %s, which already belongs to another row.")
-    return replace(judge(claimed, InvalidAnswer(words % remote_id), now), outcome=REFUSED)
+    return judge(claimed, InvalidAnswer(words % remote_id), now)
 
 
 def unstorable(error: Exception) -> str:

@@ -226,6 +226,7 @@ FAULTS = [
     _shape("an id that is a lone surrogate", {"id": "\ud800"}, "can be no id"),
     _shape("an id that is NUL", {"id": "a\0b"}, "can be no id"),
     _shape("an id that leads elsewhere", {"id": ".."}, "can be no id"),
+    _shape("an id that leads nowhere", {"id": "."}, "can be no id"),
     _shape("not UTF-8", b'{"id": "\xff"}', "not JSON"),
     _shape("NaN", b'{"id": "x", "actions_count": NaN}', "NaN"),
     _shape("too deep", b'{"id": ' + b"[" * 100_000, "not JSON"),

@@ -10,7 +10,7 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
-from embedworkflow_django import delivery
+from embedworkflow_django import delivery, services
 from embedworkflow_django.models import Status
 
 from .databases import EVERY_DATABASE
@@ -28,7 +28,8 @@ def db_alias():
 
 def test_what_is_delivered_is_mirrored(river):
     """A 2xx makes the row running, with the API's id, and due for its first poll."""
-    row = river.execute({"cake": "🍰"}, user_key="main")
+    river.configure(POLL=(7, 60, 3600))
+    river.execute({"cake": "🍰"}, user_key="main")
     river.work()
 
     row = river.row()
@@ -36,7 +37,8 @@ def test_what_is_delivered_is_mirrored(river):
     (call,) = river.executed
     assert (Status.RUNNING, remote.id, "running") == (row.status, row.remote_id, row.remote_status)
     assert (1, "", "") == (row.attempts, row.last_error, row.claim)
-    assert row.created_at <= row.sent_at <= row.dispatched_at <= row.due_at
+    assert row.created_at <= row.sent_at <= row.dispatched_at == row.synced_at
+    assert timedelta(seconds=7) == row.due_at - row.dispatched_at
     assert str(row.pk) == call.idempotency_key
     assert {"cake": "🍰"} == remote.execution_data
     assert "main" == call.body["user_key"]
@@ -47,7 +49,10 @@ def test_the_callers_key_is_the_one_that_is_sent(river):
     river.execute(idempotency_key="life-of-brian")
     river.work()
 
-    assert ["life-of-brian"] == [call.idempotency_key for call in river.executed]
+    (call,) = river.executed
+    assert "life-of-brian" == call.idempotency_key
+    # Nor is a user key sent that nobody gave: the API has one of its own for that.
+    assert "user_key" not in call.body
 
 
 @pytest.mark.parametrize("kind", [429, 503])
@@ -81,6 +86,8 @@ def test_a_refused_connection_is_tried_again(river):
     row = river.row()
     assert (Status.QUEUED, 1, None) == (row.status, row.attempts, row.sent_at)
     assert "127.0.0.1" in row.last_error
+    # No answer, no status.
+    assert {"attempt", "error", "verdict"} == row.events.get().detail.keys()
 
 
 @pytest.mark.parametrize("given", ["90", "date:90"], ids=["seconds", "date"])
@@ -111,15 +118,30 @@ def test_patience_costs_a_row_no_more_of_its_place_than_was_asked_for(river):
     assert [str(first.pk)] * 2 + [str(second.pk)] == [c.idempotency_key for c in river.executed]
 
 
-def test_each_time_that_patience_is_asked_for_costs_as_much(river):
-    """So that a row which alone meets it lets the others of its account pass in the end."""
+@pytest.mark.parametrize(("age", "times"), [(3600, 3), (0, 1)], ids=["old", "young"])
+def test_each_time_that_patience_is_asked_for_costs_as_much(river, age, times):
+    """So that a row which alone meets it lets the others pass in the end; but no more than that."""
     river.sandbox.faults.add(503, retry_after=90)
     river.execute()
-    river.make_due(created_at=timezone.now() - timedelta(hours=1), attempts=2)
+    river.make_due(created_at=timezone.now() - timedelta(seconds=age), attempts=2)
     river.work()
 
     waited = river.row().due_at - river.row().created_at
-    assert timedelta(seconds=3 * 90) <= waited <= timedelta(seconds=3 * (90 + 8))
+    assert timedelta(seconds=times * 90) <= waited <= timedelta(seconds=times * (90 + 8) + 20)
+
+
+def test_without_being_asked_for_patience_a_row_waits_for_its_own_failures(river):
+    """From now on, however old it is: what has waited for long is not tried without a pause."""
+    river.sandbox.faults.add(429, times=None)
+    services.execute_many([{"workflow": WORKFLOW}] * 40)
+    before = timezone.now()
+    river.make_due(created_at=before - timedelta(hours=1), attempts=2)
+    river.work()
+
+    waits = [row.due_at - before for row in river.rows()]
+    assert timedelta(0) <= min(waits)
+    assert timedelta(seconds=4) < max(waits)
+    assert {3} == set(river.rows().values_list("attempts", flat=True))
 
 
 def test_a_retry_after_without_sense_is_the_usual_back_off(river):
@@ -306,13 +328,31 @@ def test_an_accounts_fault_burns_no_attempt(river, status, caplog):
     """The account pauses after one call; its rows stay as they were, and say why."""
     river.sandbox.faults.add(status, times=None)
     rows = [river.execute() for _ in range(5)]
+    # The machine that has stored it may have a clock that is ahead.
+    river.rows().filter(pk=rows[0].pk).update(created_at=timezone.now() + timedelta(hours=1))
     river.work(concurrency=1)
 
     assert 1 == len(river.executed)
     for row in map(river.row, rows):
         assert (Status.QUEUED, 0, None) == (row.status, row.attempts, row.sent_at)
+        assert row.due_at <= timezone.now()
     assert 1 == len([row for row in map(river.row, rows) if str(status) in row.last_error])
     assert "Account 'default' is paused" in caplog.text
+
+
+def test_an_accounts_fault_takes_back_no_lost_answer(river):
+    """That a call was refused proves nothing of the one before it, which may have been received."""
+    river.sandbox.faults.add(500)
+    river.sandbox.faults.add(401)
+    river.execute()
+    river.work()
+    lost = river.row()
+    river.make_due()
+    river.work()
+
+    row = river.row()
+    assert (Status.QUEUED, 1, lost.sent_at) == (row.status, row.attempts, row.sent_at)
+    assert "401" in row.last_error
 
 
 def test_a_missing_key_pauses_like_a_refused_one(river, caplog):
@@ -351,13 +391,16 @@ def test_an_answer_that_cannot_be_stored_is_a_lost_one(settings, alias):
     """An id that no column holds leaves the row queued; its neighbours are written."""
     with (
         open_river(settings, alias) as river,
-        serving(executed(id="x" * 65), executed(id="y", status="running")) as wire,
+        serving(executed(id="x" * 65), executed(id="y" * 64, status="running")) as wire,
     ):
         river.configure(BASE_URL=wire.base_url)
         refused, stored = river.execute(), river.execute()
         river.work(concurrency=1)
 
-        assert (Status.RUNNING, "y") == (river.row(stored).status, river.row(stored).remote_id)
+        assert (Status.RUNNING, "y" * 64) == (
+            river.row(stored).status,
+            river.row(stored).remote_id,
+        )
         assert (Status.QUEUED, None) == (river.row(refused).status, river.row(refused).remote_id)
         assert river.row(refused).sent_at is not None
         assert "an id of 65 characters" in river.row(refused).last_error
@@ -408,6 +451,8 @@ def test_events_tell_each_attempt(river):
         (e.status, e.detail["attempt"], e.detail.get("verdict")) for e in events
     ]
     assert 503 == events[0].detail["status_code"]
+    assert "503" in events[0].detail["error"]
+    assert "running" == events[1].detail["remote_status"]
     assert {"delivery"} == {e.source for e in events}
 
 
