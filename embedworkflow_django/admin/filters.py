@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.contrib.admin import ModelAdmin, SimpleListFilter
@@ -88,45 +88,40 @@ class AccountFilter(_ExactFilter):
         )
 
 
-class CreatedFilter(SimpleListFilter):
+class _NamedFilter(SimpleListFilter):
+    """Rows of one of several choices that have names."""
+
+    named: Mapping[str, days.Days | quick.View]
+
+    def lookups(
+        self, request: HttpRequest, model_admin: ModelAdmin[Any]
+    ) -> Iterable[tuple[str, Any]]:
+        """Return the choices."""
+        return [(name, each.title) for name, each in self.named.items()]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[Execution]
+    ) -> QuerySet[Execution] | None:
+        """Return the rows of the one chosen, or all of them when none is."""
+        chosen = self.named.get(self.value() or "")
+        return chosen.of(queryset) if chosen else queryset
+
+
+class CreatedFilter(_NamedFilter):
     """By the day of creation, which the primary key tells."""
 
     title = _("created")
     parameter_name = "created"
-
-    def lookups(
-        self, request: HttpRequest, model_admin: ModelAdmin[Any]
-    ) -> Iterable[tuple[str, Any]]:
-        """Return the days that there are."""
-        return [(name, each.title) for name, each in days.RANGES.items()]
-
-    def queryset(
-        self, request: HttpRequest, queryset: QuerySet[Execution]
-    ) -> QuerySet[Execution] | None:
-        """Return the rows of the days chosen."""
-        chosen = days.RANGES.get(self.value() or "")
-        return chosen.of(queryset) if chosen else queryset
+    named = days.RANGES
 
 
-class QuickViewFilter(SimpleListFilter):
+class QuickViewFilter(_NamedFilter):
     """By quick view; the links to them stand above the list, not among the filters."""
 
     title = _("quick view")
     parameter_name = quick.PARAMETER
+    named = quick.VIEWS
     template = "admin/embedworkflow/execution/no_filter.html"
-
-    def lookups(
-        self, request: HttpRequest, model_admin: ModelAdmin[Any]
-    ) -> Iterable[tuple[str, Any]]:
-        """Return the quick views."""
-        return [(name, view.title) for name, view in quick.VIEWS.items()]
-
-    def queryset(
-        self, request: HttpRequest, queryset: QuerySet[Execution]
-    ) -> QuerySet[Execution] | None:
-        """Return the rows of the view chosen."""
-        chosen = quick.VIEWS.get(self.value() or "")
-        return chosen.of(queryset) if chosen else queryset
 
 
 def _choices(declared: set[str], chosen: str | None) -> list[tuple[str, str]]:
