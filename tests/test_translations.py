@@ -19,14 +19,13 @@ from django.urls import path, reverse
 from django.utils import timezone, translation
 
 import embedworkflow_django
-from embedworkflow_django import intake, triggers
+from embedworkflow_django import figures, intake, triggers
 from embedworkflow_django.admin import (
     ExecutionAdmin,
     WorkflowsAdminMixin,
     actions,
     outlook,
     presentation,
-    quick,
 )
 from embedworkflow_django.admin.offers import Offer
 from embedworkflow_django.models import Execution, Job, Status
@@ -214,8 +213,8 @@ def test_what_is_put_together_is_said_in_one_language():
 def test_numbers_are_written_as_the_language_writes_them(language, number, seconds):
     """A comma is no decimal point everywhere, nor a point: 10,000 may be ten."""
     with translation.override(language):
-        assert quick.capped(10_000, 10_000) == number
-        assert quick.capped(10_001, 10_000).startswith(number)
+        assert presentation.counted(figures.Count(10_000)) == number
+        assert presentation.counted(figures.Count(10_000, capped=True)).startswith(number)
         assert presentation.words(timedelta(seconds=1.52)).split() == [seconds, "s"]
 
 

@@ -23,8 +23,9 @@ from django.utils.translation import ngettext
 
 from .. import conf, jobs, redaction, selection
 from ..exceptions import EmbedWorkflowError, InvalidExecution, escape_bidi
+from ..figures import Count
 from ..models import Execution, Job
-from . import frozen, lists, presentation, quick, sources, verbs
+from . import frozen, lists, presentation, questions, sources, verbs
 from .forms import NO_KEY, DataForm, OnceForm, ResolveForm
 from .shell import CONFIRMED, ShellMixin, page_on
 from .verbs import VERBS, Verb
@@ -187,7 +188,7 @@ class VerbsMixin(ShellMixin):
         )
         matching = selection.matching(Execution.objects.using(using), chosen.filters)
         affected = matching.filter(pk__lte=chosen.newest)
-        count = affected.values("pk")[: lists.MAX_COUNT + 1].count()
+        count = questions.counts({"": affected}, lists.MAX_COUNT)[""]
         if confirmed is None:
             return self._confirm_all(request, verb, chosen, rows, count)
         # Pressed before, it is being done already.
@@ -198,7 +199,7 @@ class VerbsMixin(ShellMixin):
                 newest=chosen.newest,
                 user=request.user,
                 using=using,
-                total=count if count <= lists.MAX_COUNT else None,
+                total=None if count.capped else count.number,
                 key=chosen.job,
             )
             self.log_addition(request, job, _("Started for all that match"))
@@ -213,15 +214,15 @@ class VerbsMixin(ShellMixin):
         verb: Verb,
         chosen: frozen.Selection,
         rows: list[Execution],
-        count: int,
+        count: Count,
     ) -> HttpResponse:
-        counted = count <= lists.MAX_COUNT
+        title = verb.title if count.capped else verb.question % {"count": count.number}
         context = {
             **self._affected(request, verb, rows[:SAMPLE]),
-            "title": verb.question % {"count": count} if counted else verb.title,
+            "title": title,
             "frozen": list(frozen.described(chosen.filters, chosen.newest)),
             "signed": chosen.signed(verb),
-            "count": quick.capped(count, lists.MAX_COUNT),
+            "count": presentation.counted(count),
             "action_url": "",
             "back_url": request.get_full_path(),
             "action_checkbox_name": ACTION_CHECKBOX_NAME,

@@ -81,30 +81,24 @@ def _alerts(found: Overview) -> Iterator[dict[str, str]]:
     wanted = _("The setting DISPATCHER is “%(dispatcher)s”.") % {"dispatcher": dispatcher}
     if dispatcher == "worker":
         wanted = _("Start “manage.py embedworkflow_worker”.")
-    yield {"title": due % {"count": number(found.due)}, "text": f"{last} {wanted}"}
+    yield {"title": due % {"count": presentation.counted(found.due)}, "text": f"{last} {wanted}"}
 
 
 # Numbers
-
-
-def number(count: Count) -> str:
-    """Return a number for people, "10,000+" for what was not counted to its end."""
-    text = presentation.number(count.number)
-    return _("%(count)s+") % {"count": text} if count.capped else text
 
 
 def _tiles(found: Overview, list_url: str) -> Iterator[Tile]:
     unserved = "bad" if found.is_unserved else ""
     yield Tile(
         title=_("Due now"),
-        number=number(found.due),
+        number=presentation.counted(found.due),
         explanation=_("They wait for a worker: to be sent, asked after or announced"),
         hint=_oldest(found.oldest_due),
         tone=unserved,
     )
     yield Tile(
         title=_("In a worker’s hands"),
-        number=number(found.in_flight),
+        number=presentation.counted(found.in_flight),
         explanation=_("Claimed by a worker that has not given them back yet"),
     )
     yield _of_view("queued", found, list_url, hint=_oldest(found.oldest_queued))
@@ -122,7 +116,7 @@ def _of_view(
     total = Count(sum(each.number for each in counts), any(each.capped for each in counts))
     return Tile(
         title=title or view.title,
-        number=number(total),
+        number=presentation.counted(total),
         explanation=view.explanation,
         hint=hint,
         url=_listed(list_url, **{quick.PARAMETER: name}),

@@ -134,7 +134,7 @@ class ExecutionAdminMixin(TriggerMapMixin, overview.OverviewMixin, live.LiveList
     def live_numbers(self, visible: QuerySet[Execution]) -> dict[str, Any]:
         """Return each quick view's name, number, and whether it is empty."""
         counts = questions.counts(quick.querysets(visible), lists.MAX_COUNT)
-        views = quick.shown(counts, lists.MAX_COUNT)
+        views = quick.shown(counts)
         return {"numbers": [(view.name, view.number, view.is_empty) for view in views]}
 
     @admin.display(description=_("status"))

@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from django.utils.functional import cached_property
 
 from ..exceptions import escape_bidi
+from ..figures import Count
 from ..models import Execution
 from . import questions, quick, sources
 
@@ -33,20 +34,19 @@ class CappedPaginator(_Paginator):
     """A paginator whose count stops at ``MAX_COUNT``, so that its cost does too."""
 
     @cached_property
-    def counted(self) -> int:
-        """The number of rows, ``MAX_COUNT + 1`` standing for any larger one."""
-        rows: Any = self.object_list
-        return int(rows.order_by().values("pk")[: MAX_COUNT + 1].count())
+    def counted(self) -> Count:
+        """How many rows there are, as far as they are counted."""
+        return questions.counts({"": cast("Any", self.object_list)}, MAX_COUNT)[""]
 
     @cached_property
     def count(self) -> int:
         """The number of rows that can be paged through."""
-        return min(self.counted, MAX_COUNT)
+        return self.counted.number
 
     @property
     def capped(self) -> bool:
         """Whether there are more rows than can be paged through."""
-        return self.counted > MAX_COUNT
+        return self.counted.capped
 
 
 class ExecutionChangeList(ChangeList):
@@ -68,7 +68,7 @@ class ExecutionChangeList(ChangeList):
         numbers = questions.counts(asked, MAX_COUNT)
         self.paginator.counted = numbers.pop("")
         chosen = quick.VIEWS.get(request.GET.get(quick.PARAMETER, ""))
-        self.quick_views = quick.shown(numbers, MAX_COUNT, chosen)
+        self.quick_views = quick.shown(numbers, chosen)
         self.result_count = self.paginator.count
         self.full_result_count = None
         self.show_full_result_count = False

@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 
 from .. import redaction
 from ..exceptions import escape_bidi
+from ..figures import Count
 from ..models import Execution, Status
 
 # How much of a piece of JSON a page shows, in characters.
@@ -128,6 +129,12 @@ def _segments(parts: Iterable[tuple[str, str, int]], total: int) -> SafeString:
 def number(value: float) -> str:
     """Return a number as the viewer's language writes it, with its thousands apart."""
     return number_format(value, force_grouping=True)
+
+
+def counted(count: Count) -> str:
+    """Return a number of rows, "10,000+" for what was not counted to its end."""
+    text = number(count.number)
+    return _("%(count)s+") % {"count": text} if count.capped else text
 
 
 def words(duration: timedelta) -> str:

@@ -10,6 +10,8 @@ from django.core.exceptions import EmptyResultSet
 from django.db import connections
 from django.db.models import QuerySet
 
+from ..figures import Count
+
 _Arm = tuple[str, tuple[Any, ...]]
 
 # A derived table for each: SQLite knows no limit within a compound.
@@ -17,12 +19,12 @@ _COUNT = "(SELECT COUNT(*) FROM (%s) ewf_arm)"
 _KEYS = "SELECT * FROM (%s) ewf_arm"
 
 
-def counts(querysets: Mapping[str, QuerySet[Any]], limit: int) -> dict[str, int]:
+def counts(querysets: Mapping[str, QuerySet[Any]], limit: int) -> dict[str, Count]:
     """Return how many rows each of several querysets has.
 
     Args:
         querysets: What to count, by name; all of one database.
-        limit: Where counting stops: ``limit + 1`` stands for any larger number.
+        limit: Where counting stops.
     """
     arms = {
         name: arm
@@ -33,7 +35,8 @@ def counts(querysets: Mapping[str, QuerySet[Any]], limit: int) -> dict[str, int]
     if arms:
         said = ", ".join(_COUNT % sql for sql, _own in arms.values())
         (found,) = _ask(f"SELECT {said}", querysets.values(), arms.values())
-    return dict.fromkeys(querysets, 0) | dict(zip(arms, found, strict=True))
+    numbers = dict.fromkeys(querysets, 0) | dict(zip(arms, found, strict=True))
+    return {name: Count(min(n, limit), capped=n > limit) for name, n in numbers.items()}
 
 
 def newest(querysets: Iterable[QuerySet[Any]], start: int, stop: int) -> list[uuid.UUID]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import QuerySet
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from ..figures import Count
 from ..models import Execution, Status
 from . import days, presentation
 
@@ -97,32 +97,20 @@ def arms(queryset: QuerySet[Execution], chosen: View | None) -> list[QuerySet[Ex
     return [queryset.filter(status=status) for status in chosen.statuses]
 
 
-def shown(numbers: Mapping[str, int], limit: int, chosen: View | None = None) -> list[Shown]:
-    """Return the views with their numbers, "10,000+" for what was not counted to its end.
+def shown(counts: Mapping[str, Count], chosen: View | None = None) -> list[Shown]:
+    """Return the views with their numbers.
 
     Args:
-        numbers: How many rows each view has.
-        limit: Where counting stopped.
+        counts: How many rows each view has.
         chosen: The view that is looked at.
     """
     return [
         Shown(
             name=name,
             view=view,
-            number=capped(numbers[name], limit),
-            is_empty=not numbers[name],
+            number=presentation.counted(counts[name]),
+            is_empty=not counts[name].number,
             is_chosen=view is chosen,
         )
         for name, view in VIEWS.items()
     ]
-
-
-def capped(count: int, limit: int) -> str:
-    """Return a number of rows, "10,000+" for what was not counted to its end.
-
-    Args:
-        count: The number.
-        limit: Where counting stopped.
-    """
-    text = presentation.number(min(count, limit))
-    return _("%(count)s+") % {"count": text} if count > limit else text

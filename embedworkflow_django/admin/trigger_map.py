@@ -23,7 +23,7 @@ from ..figures import Count, Fired
 from ..models import FINAL, Execution, Status
 from ..probes import Verdict
 from ..triggers import Trigger
-from . import board, declared, presentation, questions
+from . import declared, presentation, questions
 from .places import Place, PlacesMixin
 
 # For how long the figures serve everybody who looks, in seconds.
@@ -118,7 +118,7 @@ class TriggerMapMixin(PlacesMixin):
                 "purpose": declared.purpose(trigger),
                 "where": declared.where(trigger),
                 "options": list(declared.options(trigger)),
-                "asked_for": board.number(asked_for[name]),
+                "asked_for": presentation.counted(asked_for[name]),
                 "all_url": list_url and f"{list_url}?{urlencode({'trigger': name})}",
                 "outcomes": list(_outcomes(fired)),
                 "last_error": escape_bidi(fired.last_error),
@@ -132,11 +132,7 @@ def _asked_for(names: Iterable[str]) -> dict[str, Count]:
     """Return how many executions each trigger has asked for in the last 24 hours; one query."""
     since = keys.first_of(timezone.now() - _DAY)
     rows = Execution.objects.using(router.db_for_read(Execution)).filter(pk__gte=since)
-    numbers = questions.counts({name: rows.filter(trigger=name) for name in names}, figures.CAP)
-    return {
-        name: Count(min(count, figures.CAP), capped=count > figures.CAP)
-        for name, count in numbers.items()
-    }
+    return questions.counts({name: rows.filter(trigger=name) for name in names}, figures.CAP)
 
 
 def _outcomes(fired: Fired) -> Iterator[tuple[SafeString, str]]:
