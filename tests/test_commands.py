@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -25,6 +26,7 @@ from django.utils import timezone, translation
 from requests.adapters import BaseAdapter
 
 from embedworkflow_django import connections, services, signals, testing, triggers
+from embedworkflow_django.management import interruption
 from embedworkflow_django.models import FINAL, Execution, ExecutionEvent, Status
 from tests import declared, programs
 from tests.bakery.models import Batch, Cake, Receipt
@@ -503,7 +505,9 @@ def test_a_second_signal_stops_at_once(sandbox, handlers):
     released = threading.Event()
 
     def hang():
-        interrupt(signal.SIGTERM, signal.SIGINT)
+        interrupt(signal.SIGTERM)
+        time.sleep(3 * interruption.ECHO)
+        interrupt(signal.SIGINT)
         released.wait(30)
 
     with meanwhile(sandbox, hang):
@@ -514,6 +518,22 @@ def test_a_second_signal_stops_at_once(sandbox, handlers):
     assert "left to its lease" in str(error)
     assert execution.status == Status.QUEUED
     assert execution.claim != ""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_signal_and_its_echo_are_one(sandbox, handlers):
+    """Whoever tells a process, and then its group, has what is in flight finished all the same."""
+    execution = services.execute("bake")
+
+    def hang():
+        interrupt(signal.SIGTERM, signal.SIGINT)
+        time.sleep(0.3)
+
+    with meanwhile(sandbox, hang):
+        printed = run("worker", "--database=default")
+    execution.refresh_from_db()
+    assert "Stopped: 1 delivered." in printed
+    assert execution.status == Status.RUNNING
 
 
 @pytest.mark.django_db(transaction=True)
@@ -729,7 +749,9 @@ def test_a_second_signal_stops_a_sync_at_once(sandbox, handlers):
     released = threading.Event()
 
     def hang():
-        interrupt(signal.SIGTERM, signal.SIGINT)
+        interrupt(signal.SIGTERM)
+        time.sleep(3 * interruption.ECHO)
+        interrupt(signal.SIGINT)
         released.wait(30)
 
     with meanwhile(sandbox, hang):
