@@ -71,10 +71,11 @@ def _stop(row: Execution) -> dict[str, Any]:
 
 
 def _learnt(row: Execution, news: dict[str, Any], stopped: dict[str, Any], now: datetime) -> Change:
-    news = {"last_error": "", **stopped, **news} if row.last_error or stopped else news
     answered = "stop_requested_at" in stopped
     polls = 0 if mirror.moved(news) or answered else row.polls + 1
     values = {
+        "last_error": "",
+        **stopped,
         **news,
         "polls": polls,
         "misses": 0,

@@ -234,19 +234,21 @@ def test_a_row_whose_worker_died_can_be_held(river):
     river.make_due(sent_at=timezone.now())
     river.work()
 
-    assert Status.UNCONFIRMED == river.row().status
-    assert "may have been received" in river.row().last_error
+    row = river.row()
+    assert (Status.UNCONFIRMED, None, "") == (row.status, row.due_at, row.claim)
+    assert "may have been received" in row.last_error
     assert [] == river.executed
 
 
 def test_a_key_that_the_api_has_forgotten_is_not_sent_again(river):
     """After 23 hours a second POST could start a second execution, so a person decides."""
     river.execute()
-    river.make_due(sent_at=timezone.now() - timedelta(hours=23, seconds=1))
+    river.make_due(sent_at=timezone.now() - timedelta(hours=23, seconds=1), last_error="500 oops")
     river.work()
 
-    assert Status.UNCONFIRMED == river.row().status
-    assert "23 hours" in river.row().last_error
+    # What became of the last try stays on the row; why there is no other is in its history.
+    assert (Status.UNCONFIRMED, "500 oops") == (river.row().status, river.row().last_error)
+    assert "23 hours" in river.row().events.get().detail["error"]
     assert [] == river.executed
 
 

@@ -147,6 +147,9 @@ def test_an_execution_that_is_gone_three_times_over_an_hour_is_unknown(river, ru
     row = river.row()
     assert (Status.UNKNOWN, None, 3) == (row.status, row.due_at, row.misses)
     assert str(status) in row.last_error
+    misses = [e.detail for e in row.events.order_by("pk") if "misses" in e.detail]
+    assert [1, 2, 1, 2, 3] == [detail["misses"] for detail in misses]
+    assert row.last_error == misses[-1]["error"]
 
 
 def test_an_unheard_status_is_asked_after(river, running):
@@ -164,9 +167,12 @@ def test_an_unheard_status_is_asked_after(river, running):
 
 @pytest.mark.parametrize("fault", [None, 500], ids=["answered", "unanswered"])
 def test_asking_ends_with_poll(river, running, fault):
-    """After ``POLL``'s end an execution is unknown; a refresh asks once more."""
+    """After ``POLL``'s end, and not before, an execution is unknown; a refresh asks once more."""
     if fault:
-        river.sandbox.faults.add(fault, method="GET")
+        river.sandbox.faults.add(fault, method="GET", times=2)
+    river.make_due(dispatched_at=timezone.now() - timedelta(days=29))
+    river.work()
+    assert (Status.RUNNING, True) == (river.row().status, river.row().due_at is not None)
     river.make_due(dispatched_at=timezone.now() - timedelta(days=30, seconds=1))
     river.work()
 
@@ -203,29 +209,34 @@ def test_a_running_execution_can_be_stopped(river, running):
     river.work()
 
     row = river.row()
-    assert (Status.STOPPED, None) == (row.status, row.stop_requested_at)
+    assert (Status.STOPPED, None, "") == (row.status, row.stop_requested_at, row.last_error)
     assert 1 == row.stopped_actions_count
     assert ["stop"] == [e.detail["verb"] for e in row.events.filter(source="person")]
+    assert ["stopped"] == [e.detail["stop"] for e in row.events.filter(source="poll")]
 
 
 def test_an_api_that_cannot_stop_one_says_so(river, running):
     """The endpoint is unconfirmed: without it the execution runs on, and the row says why."""
+    three_waits(river)
     river.sandbox.faults.add(404, method="POST", path="*/stop")
     services.stop(river.row())
     river.work()
 
     row = river.row()
-    assert (Status.RUNNING, None) == (row.status, row.stop_requested_at)
+    assert (Status.RUNNING, None, 0) == (row.status, row.stop_requested_at, row.polls)
     assert row.last_error.startswith("Not stopped: ")
     assert "404" in row.last_error
+    assert row.last_error == row.events.latest("at").detail["stop"]
 
 
-def test_a_stop_that_got_no_answer_is_tried_again(river, running):
-    """Until the API has said something of it."""
-    river.sandbox.faults.add(503, method="POST", path="*/stop")
+@pytest.mark.parametrize("status", [503, 502, 401])
+def test_a_stop_that_got_no_answer_is_tried_again(river, running, status):
+    """Until the API has said something of it; nor is one asked that is away."""
+    river.sandbox.faults.add(status, method="POST", path="*/stop")
     services.stop(river.row())
     river.work()
     assert river.row().stop_requested_at is not None
+    assert [] == asked(river)
     river.make_due()
     river.work()
 
@@ -267,7 +278,8 @@ def test_a_refused_account_does_not_lose_what_runs(river, running):
     river.work()
 
     row = river.row()
-    assert (Status.RUNNING, 0, 0) == (row.status, row.polls, row.misses)
+    assert (Status.RUNNING, 0, 0, "") == (row.status, row.polls, row.misses, row.claim)
+    assert row.due_at <= timezone.now()
     assert "401" in row.last_error
 
 
