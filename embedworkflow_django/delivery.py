@@ -9,7 +9,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from . import conf, connections, mirror
+from . import conf, connections, mirror, tokens
 from .client import RemoteExecution
 from .exceptions import APIError, InvalidAnswer
 from .mirror import Change, change
@@ -22,6 +22,8 @@ KEY_LIFETIME = timedelta(hours=23)
 KEY_WITHOUT_END = "life-"
 BACKOFF = timedelta(seconds=1)
 BACKOFF_CAP = timedelta(hours=1)
+# What the URL at which a workflow may call back is called in its data.
+CALLBACK_URL = "callback_url"
 _LONGEST_ID = Execution._meta.get_field("remote_id").max_length or 0
 _LARGEST_EXPONENT = 16
 
@@ -56,7 +58,7 @@ def act(claimed: Claimed) -> tuple[Change, Exception | None]:
             row.workflow,
             id_type=row.id_type,
             user_key=row.user_key or None,
-            execution_data=row.execution_data,
+            execution_data=_data_sent(claimed),
             idempotency_key=row.key_sent,
         )
         if len(remote.id) > _LONGEST_ID:
@@ -67,6 +69,14 @@ def act(claimed: Claimed) -> tuple[Change, Exception | None]:
     except APIError as error:
         return judge(claimed, error, timezone.now()), error
     return delivered(row, remote, timezone.now()), None
+
+
+def _data_sent(claimed: Claimed) -> dict[str, Any]:
+    """Return a row's data, with the URL at which the workflow may call back if there is one."""
+    row = claimed.execution
+    url = tokens.callback_url(claimed.using, row.pk)
+    # An entry of that name is the caller's own.
+    return {CALLBACK_URL: url, **row.execution_data} if url else row.execution_data
 
 
 def delivered(row: Execution, remote: RemoteExecution, now: datetime) -> Change:

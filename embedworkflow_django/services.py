@@ -336,6 +336,34 @@ def refresh(execution: Execution, *, by: str = "") -> Execution:
     )
 
 
+def called_back(execution: Execution) -> None:
+    """Have the API asked about an execution whose workflow has called back.
+
+    One whose answer was lost is sent again under its key. What has ended, is just being sent, or is
+    due in any case stays as it is. That an unconfirmed one has called is noted, for whoever decides
+    what became of it.
+
+    Args:
+        execution: The one whose workflow has called.
+    """
+    using, now = _database(execution), timezone.now()
+    later = Q(due_at__gt=now + outbox.ahead(using))
+    # Not due any more is one that ran for longer than it was asked after.
+    at_the_api = Q(status__in=[Status.RUNNING, Status.UPCOMING, Status.UNKNOWN])
+    lost = Q(status=Status.QUEUED, sent_at__isnull=False, claim="")
+    values = {"due_at": now, "claim": "", "polls": 0, "misses": 0}
+    row = Execution.objects.using(using).filter(pk=execution.pk)
+    events = ExecutionEvent.objects.using(using)
+    note = {"execution": execution, "source": ExecutionEvent.Source.CALLBACK}
+    with transaction.atomic(using=using):
+        wanted = row.filter(at_the_api & (later | Q(due_at=None)) | lost & later)
+        if wanted.update(**outbox.in_its_time(using, values)):
+            _after_commit(lambda: dispatchers.wake(using, [execution.pk]), using)
+        elif execution.status != Status.UNCONFIRMED or events.filter(**note).exists():
+            return
+        events.create(status=execution.status, **note)
+
+
 def resolve(
     execution: Execution, *, remote_id: str | None = None, resend: bool = False, by: str = ""
 ) -> Execution:

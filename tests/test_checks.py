@@ -339,6 +339,51 @@ def test_the_idempotency_header_has_no_other_meaning(configure, name):
     assert conf.DEFAULTS["IDEMPOTENCY_HEADER"] in message.hint
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "shop.example.com/callbacks/",
+        "ftp://shop.example.com/callbacks/",
+        "https:///callbacks/",
+        "https://[shop/callbacks/",
+        "https://shop:geheim@shop.example.com/callbacks/?token=1",
+        "https://shop.example.com/callbacks/#here",
+    ],
+)
+def test_a_callback_url_is_one(configure, url):
+    """No workflow could call it, or each would leave the token out; nothing leaks."""
+    configure(CALLBACK_URL=url)
+    (message,) = check()
+    assert message.id == "embedworkflow.E016"
+    assert 'EMBEDWORKFLOW["CALLBACK_URL"]' in message.msg
+    assert "geheim" not in message.msg
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("https://shop.example.com/callbacks/", []),
+        ("https://shop.example.com/callbacks", []),
+        ("http://127.0.0.1:8000/callbacks/", []),
+        ("http://shop.example.com/callbacks/", ["W014"]),
+        ("https://shop.example.com", ["W015"]),
+        ("https://shop.example.com/api/", ["W015"]),
+        ("https://shop.example.com/api/executions/", ["W015"]),
+    ],
+)
+def test_a_callback_url_is_encrypted_and_leads_to_the_door(configure, url, found):
+    """Else strangers hear it, or each callback meets a page that does not exist."""
+    configure(CALLBACK_URL=url)
+    assert ids() == found
+
+
+def test_a_process_without_urls_may_tell_of_another_ones(configure, settings):
+    """As one that only runs workers."""
+    configure(CALLBACK_URL="https://shop.example.com/elsewhere/")
+    del settings.ROOT_URLCONF
+    assert ids() == []
+
+
 @pytest.mark.parametrize("host", ["api.example.com", "10.0.0.1", "0.0.0.0", "localhost.evil.com"])
 def test_plain_http_to_another_machine_is_reported(configure, host):
     """The key would travel in clear."""

@@ -69,7 +69,7 @@ def test_our_own_steps_stand_in_their_order():
         "Attempt 2: delivered",
         "At Embed Workflow",
         "Asked: news",
-        "callback",
+        "The workflow called back",
         "ada: refresh",
         "Asked: not known",
         "The end",

@@ -8,4 +8,5 @@ from django.urls import include, path
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", include("embedworkflow_django.rest.urls")),
+    path("callbacks/", include("embedworkflow_django.callbacks")),
 ]

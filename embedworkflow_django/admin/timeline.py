@@ -224,6 +224,8 @@ def _told(event: ExecutionEvent, detail: dict[str, Any]) -> tuple[str, str]:
         return _("%(person)s: %(verb)s") % about, ""
     if event.source == ExecutionEvent.Source.POLL:
         return (_("Asked: not known") if "misses" in detail else _("Asked: news")), ""
+    if event.source == ExecutionEvent.Source.CALLBACK:
+        return _("The workflow called back"), ""
     return event.get_source_display(), ""
 
 

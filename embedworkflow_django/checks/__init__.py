@@ -1,7 +1,7 @@
 """System checks: what is wrong with the settings and the triggers, before anything is sent.
 
 All carry the tag ``embedworkflow`` (``manage.py check --tag embedworkflow``) and read nothing but
-the settings and the registry of triggers: no database, no network. None shows a key.
+the settings, the registry of triggers and the URLs: no database, no network. None shows a key.
 
 ====  ===========================================================================================
 id    what it says
@@ -21,6 +21,7 @@ E012  a trigger's workflow, ``user_key`` or ``id_type`` cannot be one
 E013  the idempotency key's header has another meaning
 E014  a database that holds executions has ``AUTOCOMMIT`` off
 E015  a database that holds executions is neither SQLite nor PostgreSQL nor MariaDB
+E016  the URL at which callbacks are taken is none, or has a query or a fragment
 W001  an account has no secret key
 W002  SQLite without ``transaction_mode: IMMEDIATE`` or WAL, beside a dispatcher's own connection
 W003  a live key with ``DEBUG``
@@ -34,6 +35,8 @@ W010  ``RETENTION`` is shorter than a day: seconds where days were meant?
 W011  dispatcher ``immediate`` sends within requests (only with ``check --deploy``)
 W012  ``LEASE`` is shorter than twice the longest ``TIMEOUT``: calls may outlast their lease
 W013  a trigger listens to a signal that its sender never sends, such as ``m2m_changed`` of a model
+W014  plain ``http`` for callbacks from another machine: strangers may hear their URLs
+W015  callbacks are sent where the project's URLs do not take them
 ====  ===========================================================================================
 """
 

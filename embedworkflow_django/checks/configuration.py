@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Tags
+from django.urls import Resolver404, resolve
 
 from .. import conf
 from ..client import Client
@@ -210,6 +212,49 @@ def check_idempotency_header() -> Iterator[CheckMessage]:
                 f"{where} is {name!r}, a header with another meaning.",
                 f"Leave it out for {conf.DEFAULTS['IDEMPOTENCY_HEADER']}.",
             )
+
+
+@messages.check(Tags.urls)
+def check_callback_url() -> Iterator[CheckMessage]:
+    """E016, W014, W015: callbacks come in, encrypted, and the project's URLs lead to their door."""
+    text, where = conf.settings.callback_url, conf.place("CALLBACK_URL")
+    if not text:
+        return
+    url = _split(text)
+    if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment:
+        yield messages.error(
+            16,
+            f"{where} is no http(s) URL, or has a query or a fragment.",
+            "Write the public URL that the API can reach, as "
+            "https://shop.example.com/embedworkflow/callbacks/.",
+        )
+        return
+    if url.scheme == "http" and not _is_loopback(url.hostname):
+        yield messages.warning(
+            14,
+            f"{where} is plain http to {url.hostname}: whoever listens in may call it, too.",
+            "Use https. Plain http is for this machine only (localhost, 127.0.0.1, [::1]).",
+        )
+    if hasattr(django_settings, "ROOT_URLCONF") and not _leads_to_callbacks(url.path):
+        yield messages.warning(
+            15,
+            f"{where} leads to {url.path or '/'}, where the project's URLs take no callbacks.",
+            f'Add path("{url.path.strip("/")}/", include("embedworkflow_django.callbacks")), '
+            "or silence this where a proxy changes the path.",
+        )
+
+
+def _split(text: str) -> SplitResult:
+    with suppress(ValueError):
+        return urlsplit(text)
+    return SplitResult("", "", "", "", "")
+
+
+def _leads_to_callbacks(path: str) -> bool:
+    try:
+        return "embedworkflow_callbacks" in resolve(f"{path.removesuffix('/')}/token/").app_names
+    except Resolver404:
+        return False
 
 
 def _refused(base_url: str) -> str:
