@@ -1123,11 +1123,12 @@ def test_a_row_that_is_deleted_meanwhile_is_reported(chef):
     """Between confirmation and deed a row may be pruned."""
     model_admin = admin.site.get_model_admin(Execution)
     request = chef.get(url("changelist")).wsgi_request
-    gone = uuid.uuid4()
+    gone = make(Status.QUEUED)
+    Execution.objects.all().delete()
 
     report = model_admin.perform(request, actions.VERBS["cancel"], [gone])
 
-    assert ([], [], [(str(gone), "It does not exist any more.")]) == report
+    assert ([], [], [(str(gone), f"Execution {gone.pk} was deleted.")]) == report
 
 
 # A subclass on a site of its own

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -140,7 +139,7 @@ class VerbsMixin(ShellMixin):
         elif not self._is_answered(request, verb):
             return self.confirmation(request, verb, rows, action_url="")
         else:
-            self._report(request, verb, *self.perform(request, verb, [row.pk for row in rows]))
+            self._report(request, verb, *self.perform(request, verb, rows))
         return None
 
     def _is_answered(self, request: HttpRequest, verb: Verb) -> bool:
@@ -330,7 +329,7 @@ class VerbsMixin(ShellMixin):
             except InvalidExecution as error:
                 form.add_error("execution_data", str(error))
                 return page(data_form=form)
-        done, before, refused = self.perform(request, verbs.RUN_AGAIN, [execution.pk], **arguments)
+        done, before, refused = self.perform(request, verbs.RUN_AGAIN, [execution], **arguments)
         if refused and edited:
             # What was typed is not lost.
             form.add_error("execution_data", refused[0][1])
@@ -348,20 +347,20 @@ class VerbsMixin(ShellMixin):
     def _perform_one(
         self, request: HttpRequest, verb: Verb, execution: Execution, **arguments: Any
     ) -> HttpResponse:
-        self._report(request, verb, *self.perform(request, verb, [execution.pk], **arguments))
+        self._report(request, verb, *self.perform(request, verb, [execution], **arguments))
         return HttpResponseRedirect(self.url_of(request, "change", execution.pk))
 
     # Both
 
     def perform(
-        self, request: HttpRequest, verb: Verb, ids: Iterable[uuid.UUID], **arguments: Any
+        self, request: HttpRequest, verb: Verb, rows: Iterable[Execution], **arguments: Any
     ) -> tuple[list[Execution], list[Execution], Refusals]:
         """Carry out a verb row by row; one that is refused does not keep the others from it.
 
         Args:
             request: Whose user does it; with the question's key, if the verb creates something.
             verb: What to do.
-            ids: The rows.
+            rows: The executions, however stale: the verb's service reads each anew.
             arguments: What else the verb's service takes.
 
         Returns:
@@ -372,22 +371,19 @@ class VerbsMixin(ShellMixin):
         before: list[Execution] = []
         form = OnceForm(request.POST)
         refused: Refusals = []
-        for pk in ids:
+        for execution in rows:
             if verb.done_before:
-                key = form.idempotency_key(request.user, verb.name, pk)
+                key = form.idempotency_key(request.user, verb.name, execution.pk)
                 arguments["idempotency_key"] = key
-            execution = self.get_queryset(request).filter(pk=pk).first()
-            if execution is None:
-                refused.append((str(pk), _("It does not exist any more.")))
-            elif not self.may(request, verb, execution):
+            if not self.may(request, verb, execution):
                 refused.append((str(execution), _("You may not do this to it.")))
-            else:
-                try:
-                    done.append(self._perform(request, verb, execution, arguments))
-                except verbs.DoneBefore as known:
-                    before.append(known.execution)
-                except (EmbedWorkflowError, conf.ConfigurationError) as error:
-                    refused.append((str(execution), str(error)))
+                continue
+            try:
+                done.append(self._perform(request, verb, execution, arguments))
+            except verbs.DoneBefore as known:
+                before.append(known.execution)
+            except (EmbedWorkflowError, conf.ConfigurationError) as error:
+                refused.append((str(execution), str(error)))
         return done, before, refused
 
     def _perform(
