@@ -156,6 +156,8 @@ def test_the_headless_demo_completes_every_execution_and_shows_them_in_a_table()
             ("customer", "welcome-email"),
         ]
     ) == sorted(cells[:2] for cells in rows)
+    # Its last step has called back, and was answered.
+    assert {"3/3"} == {cells[3] for cells in rows if cells[1] == "review-request"}
     for _, _, status, actions, dispatched, total in rows:
         assert "completed" == status
         done_actions, all_actions = actions.split("/")

@@ -1,4 +1,4 @@
-"""The shop's addresses: storefront, admin, REST."""
+"""The shop's addresses: storefront, admin, REST, and where workflows call back."""
 
 from __future__ import annotations
 
@@ -9,4 +9,5 @@ urlpatterns = [
     path("", include("shop.urls")),
     path("admin/", admin.site.urls),
     path("api/", include("embedworkflow_django.rest.urls")),
+    path("callbacks/", include("embedworkflow_django.callbacks")),
 ]
