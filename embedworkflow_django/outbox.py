@@ -136,10 +136,8 @@ def _insert_parts(vendor: str, ignore: bool, due: str) -> tuple[str, str, str, s
 
 
 def _constant(field: models.Field[Any, Any]) -> str:
-    if field.name in ASKED:
-        return "%s"
-    default = field.get_default()
-    return str(default) if isinstance(default, int) else f"'{default}'"
+    # A number in quotation marks is a number to all of them.
+    return "%s" if field.name in ASKED else f"'{field.get_default()}'"
 
 
 def insert(rows: Sequence[Execution], *, using: str, ignore_conflicts: bool = False) -> None:
@@ -362,12 +360,12 @@ def claim(
     chosen = f"WHERE {' AND '.join(sql for sql, _ in due)} ORDER BY due_at LIMIT {limit:d}"
     parameters = [value for _, values in due for value in values]
     take = _take_at_once if _returns_rows(connection) else _take_in_turn
-    rows = take(connection, chosen, parameters, (token, now, now + lease)) if limit else []
+    rows = take(connection, chosen, parameters, (token, now, now + lease))
     return [
         Claimed(
             execution=row,
             using=using,
-            first_send=row.status == Status.QUEUED and row.sent_at == now,
+            first_send=row.sent_at == now,
             begin_by=began + seconds / 2,
             expires=began + seconds,
         )
@@ -473,8 +471,6 @@ def _converters(vendor: str) -> tuple[list[str], dict[int, Any]]:
 
 def _read(connection: BaseDatabaseWrapper, rows: list[Any]) -> list[Execution]:
     """Return rows of all columns as a query would."""
-    if not rows:
-        return []
     names, converters = _converters(connection.vendor)
     compiler = Execution.objects.using(connection.alias).query.get_compiler(connection.alias)
     return [

@@ -7,7 +7,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from django.db import connections, transaction
+from django.db import IntegrityError, connections, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -72,6 +72,18 @@ def test_insert_takes_one_statement_for_a_thousand(alias):
 
 
 @every_database
+def test_an_insert_that_fails_is_like_a_save_that_does(alias):
+    """The database's error is raised, and the transaction around it can only be undone."""
+    (row,) = make(alias)
+
+    with transaction.atomic(using=alias):
+        with pytest.raises(IntegrityError):
+            outbox.insert([row], using=alias)
+        with pytest.raises(transaction.TransactionManagementError):
+            stored(alias, row.pk)
+
+
+@every_database
 def test_claim_takes_the_longest_due_first(alias):
     """Rows are claimed by the time for which they have been due."""
     rows = make(alias, 3)
@@ -80,6 +92,16 @@ def test_claim_takes_the_longest_due_first(alias):
 
     assert {rows[0].pk, rows[1].pk} == {c.execution.pk for c in first}
     assert [rows[2].pk] == [c.execution.pk for c in claim(alias)]
+
+
+@every_database
+def test_what_was_claimed_together_comes_in_order_of_age(alias):
+    """Whatever has been due for longer, the oldest is sent first."""
+    rows = make(alias, 3)
+    for row, other in zip(rows, reversed(rows), strict=True):
+        Execution.objects.using(alias).filter(pk=row.pk).update(due_at=other.due_at)
+
+    assert [row.pk for row in rows] == [c.execution.pk for c in claim(alias)]
 
 
 @every_database
@@ -137,6 +159,8 @@ def test_a_claim_can_be_narrowed(alias):
     assert [there.pk] == claimed(account="there")
     assert [there.pk] == claimed(without=["here"])
     assert [] == claimed(due_before=timezone.now() - timedelta(hours=1))
+    # What is not due yet is no more so for a clock that has been set back meanwhile.
+    assert [here.pk, there.pk] == claimed(due_before=tomorrow)
 
 
 @pytest.mark.parametrize("alias", [p for p in EVERY_DATABASE if p.id == "sqlite"])
@@ -195,11 +219,12 @@ def test_next_due_is_the_earliest(alias):
     assert None is outbox.next_due(alias)
     first, second = make(alias, 2)
     Execution.objects.using(alias).filter(pk=first.pk).update(account="paused")
-    make(alias, status=Status.COMPLETED)
-    Execution.objects.using(alias).finished().update(due_at=None)
+    (finished,) = make(alias)
+    Execution.objects.using(alias).filter(pk=finished.pk).update(due_at=None)
 
     assert first.due_at == outbox.next_due(alias)
     assert second.due_at == outbox.next_due(alias, without=["paused"])
+    assert second.due_at == outbox.next_due(alias, account="default")
 
 
 @every_database
@@ -295,7 +320,7 @@ def test_settle_joins_by_key_whatever_was_claimed_when_statistics_were_taken(ali
 @pytest.mark.parametrize("alias", EVERY_DATABASE[KINDS.index("postgresql") :][:1])
 def test_claim_sorts_nothing_whatever_was_due_when_statistics_were_taken(alias):
     """Statistics of a table at rest know of nothing due: a backlog must not be sorted for that."""
-    make(alias, 5_000, status=Status.COMPLETED)
+    make(alias, 5_000)
     Execution.objects.using(alias).update(due_at=None)
     with connections[alias].cursor() as cursor:
         cursor.execute("VACUUM ANALYZE embedworkflow_execution")
@@ -388,7 +413,10 @@ def test_renew_prolongs_only_ones_own_leases(alias):
 
 @every_database
 def test_by_key_finds_the_first_of_each_key(alias):
-    """A second row of one key gives way to the first; another account's is another one."""
+    """A second row of one key gives way to the first; another account's is another one.
+
+    It is asked once, whether or not all have keys.
+    """
     make(alias, idempotency_key="k")
     first = Execution.objects.using(alias).get()
     rows = [
@@ -399,8 +427,10 @@ def test_by_key_finds_the_first_of_each_key(alias):
 
     with transaction.atomic(using=alias):
         outbox.insert(rows, using=alias, ignore_conflicts=True)
-        found = outbox.by_key(rows, using=alias)
+        with CaptureQueriesContext(connections[alias]) as captured:
+            found = outbox.by_key(rows, using=alias)
 
+    assert 1 == len(captured)
     assert [first.pk, rows[1].pk, rows[2].pk] == [row.pk for row in found]
     assert 3 == Execution.objects.using(alias).count()
 
@@ -442,7 +472,7 @@ def test_what_is_finished_leaves_the_index(alias):
 
     assert ["due_at"] == constraints["ewf_execution_due"]["columns"]
     if connection.features.supports_partial_indexes:
-        make(alias, 50, status=Status.COMPLETED)
+        make(alias, 50)
         Execution.objects.using(alias).update(due_at=None)
         with CaptureQueriesContext(connection) as captured:
             claim(alias)
