@@ -19,7 +19,7 @@ _SOURCE = re.compile(r"([a-z_]\w*\.[a-z_]\w*):(.+)", re.IGNORECASE)
 _UUID_START = re.compile(r"[0-9a-f-]{8,36}", re.IGNORECASE)
 
 
-def search(queryset: QuerySet[Execution], term: str) -> QuerySet[Execution]:
+def search(queryset: QuerySet[Execution], term: str, about: str = "") -> QuerySet[Execution]:
     """Return the executions that a search term means.
 
     Args:
@@ -27,18 +27,40 @@ def search(queryset: QuerySet[Execution], term: str) -> QuerySet[Execution]:
         term: A source as ``app.model:pk``, that of a proxy as its model's; an id or its beginning,
             of eight digits at least; a remote id, a hashid or an idempotency key; or else a
             workflow. All exactly.
+        about: The object that the term may name besides; see ``named``.
     """
     if "\0" in term:
         return queryset.none()  # No database stores it, and not every one takes it.
     exactly = Q(remote_id=term) | Q(idempotency_key=term) | Q(hashid=term)
-    if source := _SOURCE.fullmatch(term):
-        about = Q(source_type=source_label(source[1]), source_id=source[2].strip())
-        return queryset.filter(exactly | about)
-    if _UUID_START.fullmatch(term) and (digits := term.replace("-", "")):
+    if source := _SOURCE.fullmatch(about or term):
+        exactly |= Q(source_type=source_label(source[1]), source_id=source[2].strip())
+        if not about:
+            return queryset.filter(exactly)
+    elif _UUID_START.fullmatch(term) and (digits := term.replace("-", "")):
         return queryset.filter(exactly | Q(pk__range=_uuids_from(digits)))
     found = queryset.filter(exactly)
     # Not one more alternative: a workflow may have millions, and together they would be sorted.
     return found if found.exists() else queryset.filter(workflow=term)
+
+
+def named(term: str) -> str:
+    """Return the object that a search term names as people read it, as ``app.model:pk``.
+
+    Args:
+        term: Such as ``order 17``, in the language of the moment.
+
+    Returns:
+        Empty if it is no model's name and something after it, or the name of several models.
+    """
+    found: dict[int, set[str]] = {}
+    for model in apps.get_models():
+        name = f"{model._meta.verbose_name} "
+        if term.lower().startswith(name.lower()):
+            label = f"{source_type(model)}:{term[len(name) :]}"
+            found.setdefault(len(name), set()).add(label)
+    # Of "order" and "order line" the longer one is meant.
+    labels = found[max(found)] if found else set()
+    return labels.pop() if len(labels) == 1 else ""
 
 
 def source_label(model: str) -> str:
@@ -59,8 +81,8 @@ def matching(queryset: QuerySet[Execution], filters: Mapping[str, Any]) -> Query
     Args:
         queryset: The executions to choose from.
         filters: ``statuses``, a list; ``workflow``, ``trigger``, ``account``, each exactly;
-            ``since`` and ``before``, ids between which they were created; ``q``, a search term.
-            What is left out does not matter.
+            ``since`` and ``before``, ids between which they were created; ``q``, a search term,
+            and ``about``, the object that it names. What is left out does not matter.
     """
     exact = {name: filters[name] for name in ("workflow", "trigger", "account") if name in filters}
     queryset = queryset.filter(**exact)
@@ -70,7 +92,9 @@ def matching(queryset: QuerySet[Execution], filters: Mapping[str, Any]) -> Query
         queryset = queryset.filter(pk__gte=filters["since"])
     if "before" in filters:
         queryset = queryset.filter(pk__lt=filters["before"])
-    return search(queryset, filters["q"]) if "q" in filters else queryset
+    if "q" in filters:
+        queryset = search(queryset, filters["q"], filters.get("about", ""))
+    return queryset
 
 
 def _uuids_from(digits: str) -> tuple[uuid.UUID, uuid.UUID]:

@@ -510,6 +510,8 @@ def test_search_finds_what_is_asked_for_exactly(chef):
         "bakery.cheapcake:17",
         "bakery.CheapCake:17",
         "Bakery.Cake: 17",
+        "cake 17",
+        "Cheap cake 17",
     )
     misses = (
         "welcome",
@@ -518,6 +520,9 @@ def test_search_finds_what_is_asked_for_exactly(chef):
         "bakery.cheapcake:1",
         "bakery.gone:17",
         "bakery.cake",
+        "cake 1",
+        "cake",
+        "batch 17",
         "%",
         "-" * 8,
         "f" * 36,
@@ -526,6 +531,19 @@ def test_search_finds_what_is_asked_for_exactly(chef):
     assert {term: [wanted.pk] for term in hits} == {term: listed(chef, q=term) for term in hits}
     assert {term: [] for term in misses} == {term: listed(chef, q=term) for term in misses}
     assert 2 == len(listed(chef, q="  "))
+
+
+def test_search_takes_an_object_for_what_the_list_calls_it(chef, settings):
+    """In the viewer's language; what is called so itself is found as well, or else a workflow."""
+    settings.LANGUAGE_CODE = "de"
+    about = make(source_type="auth.user", source_id="17")
+    key = make(idempotency_key="Benutzer 17")
+    flow = make(workflow="Benutzer begrüßen")
+
+    assert "Benutzer 17" in chef.get(url("changelist")).text
+    assert [key.pk, about.pk] == listed(chef, q="Benutzer 17")
+    assert about.pk in listed(chef, q="benutzer 17")
+    assert [flow.pk] == listed(chef, q="Benutzer begrüßen")
 
 
 # The page

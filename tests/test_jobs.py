@@ -11,7 +11,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.db import connections
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from embedworkflow_django import jobs, selection, services, worker
 from embedworkflow_django.admin import actions, frozen, lists, presentation
@@ -581,6 +581,16 @@ def test_a_frozen_filter_means_the_same_rows(river):
     assert [second] == list(selection.matching(river.rows(), bounds))
     found = selection.matching(river.rows(), {"q": str(first.pk), "account": "default"})
     assert [first] == list(found)
+
+
+def test_a_frozen_search_means_the_same_object_in_any_language(river):
+    """The worker may not speak the language of whoever has searched."""
+    about, _other = queue(river.alias, 2)
+    river.rows().filter(pk=about.pk).update(source_type="auth.user", source_id="17")
+    with translation.override("de"):
+        filters = frozen.frozen({"q": "Benutzer 17"})
+
+    assert [about] == list(selection.matching(river.rows(), filters))
 
 
 def test_periods_are_cut_out_of_each_other():

@@ -74,7 +74,8 @@ class ExecutionAdminMixin(TriggerMapMixin, overview.OverviewMixin, live.LiveList
     search_fields = ("id",)
     search_help_text = _(
         "An id or the first eight digits of one, a remote id, a hashid, an idempotency key, a "
-        "workflow, or a source as app.model:key. Nothing but the exact one is found."
+        "workflow, or a source, as the list shows it or as app.model:key. Nothing but the exact "
+        "one is found."
     )
     show_facets = admin.ShowFacets.NEVER
     show_full_result_count = False
@@ -97,7 +98,8 @@ class ExecutionAdminMixin(TriggerMapMixin, overview.OverviewMixin, live.LiveList
     ) -> tuple[QuerySet[Execution], bool]:
         """Return what a search term finds; see ``selection.search``."""
         term = search_term.strip()
-        return (selection.search(queryset, term) if term else queryset), False
+        found = selection.search(queryset, term, selection.named(term)) if term else queryset
+        return found, False
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

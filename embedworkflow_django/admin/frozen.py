@@ -12,7 +12,7 @@ from django.core import signing
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from .. import keys
+from .. import keys, selection
 from ..exceptions import escape_bidi
 from ..models import Status
 from . import days, presentation, quick
@@ -77,6 +77,9 @@ def frozen(parameters: Mapping[str, str]) -> dict[str, Any]:
     filters: dict[str, Any] = {
         name: given[name] for name in ("workflow", "trigger", "account", "q") if name in given
     }
+    # A worker may speak another language.
+    if about := selection.named(given.get("q", "")):
+        filters["about"] = about
     statuses = [{given["status"]}] if "status" in given else []
     periods = [days.RANGES[given["created"]]] if given.get("created") in days.RANGES else []
     if view := quick.VIEWS.get(given.get(quick.PARAMETER, "")):
