@@ -1,9 +1,10 @@
 """Reads the pages' fenced snippets, and runs them in the project that the README's tutorial makes.
 
-A python snippet that begins with ``# path/of.py`` is that file. In the tutorial the files make the
-project; elsewhere ``…/settings.py`` holds for the rest of its section, ``…/urls.py`` likewise, and
-``tests.py`` and ``test_….py`` are run by a test runner. Whatever is in ``<!-- run … -->`` is run in
-its place and unseen by readers: it says what must be true by now.
+A python snippet that begins with ``# path/of.py`` is that file, a template one that begins with
+``{# path/of.html #}``. In the tutorial the files make the project; elsewhere ``…/settings.py``
+holds for the rest of its section, ``…/urls.py`` likewise, and ``tests.py`` and ``test_….py`` are
+run by a test runner. Whatever is in ``<!-- run … -->`` is run in its place and unseen by readers:
+it says what must be true by now.
 
 ``python -m tests.snippets PAGE`` runs a page, in the project's folder: each section has a database
 without rows, a sandbox, and names and receivers of its own.
@@ -28,6 +29,7 @@ _PART = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _FILE = re.compile(r"# (\S+\.py)\n")
+_TEMPLATE = re.compile(r"\{# (\S+\.html) #\}\n")
 _TESTS = re.compile(r"tests|test_\w+")
 TUTORIAL = "Five minutes, from an empty folder"
 #: What a snippet may import that need not be installed; it is not run then.
@@ -138,6 +140,8 @@ class _Section:
                 self.run_command(command)
         elif snippet.language == "dotenv":
             Path(".env").write_text(snippet.code, encoding="utf-8")
+        elif snippet.language == "html":
+            self.write_template(snippet.code)
         elif snippet.language in {"python", "run"} and not snippet.is_test:
             self.run_python(snippet)
 
@@ -161,6 +165,15 @@ class _Section:
         else:
             self.names["__name__"] = name
             exec(code, self.names)
+
+    def write_template(self, code: str) -> None:
+        """Put a template where its app is looked through for it."""
+        from django.template.utils import get_app_template_dirs
+
+        file = Path(_TEMPLATE.match(code)[1])
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(code, encoding="utf-8")
+        get_app_template_dirs.cache_clear()
 
     def apply_settings(self, code: types.CodeType) -> None:
         """Have settings hold for the rest of the section; the system checks must be content."""

@@ -17,7 +17,17 @@ FLOORS = [
     {"__init__"},
     {"exceptions", "signals", "sandbox", "keys", "fields"},
     {"client", "conf"},
-    {"models", "connections", "redaction", "encoding", "pauses", "messenger", "forks", "tokens"},
+    {
+        "models",
+        "connections",
+        "redaction",
+        "encoding",
+        "pauses",
+        "messenger",
+        "forks",
+        "tokens",
+        "embed",
+    },
     {"intake", "outbox", "mirror", "selection"},
     {"delivery", "sync", "pulse", "lanes", "notices"},
     {"worker"},
@@ -26,7 +36,7 @@ FLOORS = [
     {"services", "figures"},
     {"triggers", "jobs"},
     {"probes"},
-    {"admin", "rest", "callbacks", "management", "testing", "checks"},
+    {"admin", "rest", "callbacks", "management", "templatetags", "testing", "checks"},
     # Django and pytest come in here: one registers the checks, the other offers the fixtures.
     {"apps", "pytest_plugin"},
 ]

@@ -106,7 +106,8 @@ def test_every_promised_version_is_tested(setup_cfg, tox):
 def test_the_lowest_versions_are_tested(setup_cfg, tox):
     """One cell has the lower bounds themselves, of all that a project has at run time."""
     extras = setup_cfg["options.extras_require"]
-    texts = (setup_cfg["options"]["install_requires"], extras["rest"], extras["env"])
+    mandatory = setup_cfg["options"]["install_requires"]
+    texts = (mandatory, extras["embed"], extras["env"], extras["rest"])
     bounds = {line.replace(">=", "==") for text in texts for line in _lines(text)}
 
     tested = set(re.findall(r"lowest: (\S+)", tox))

@@ -12,6 +12,7 @@ from django.contrib.auth.models import Permission, User
 from django.core import serializers
 from django.db import connections, transaction
 from django.db.models.signals import post_save
+from django.template import Context, Template
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -72,6 +73,7 @@ while True:
     with transaction.atomic(using=ALIAS):
         Cake.objects.using(ALIAS).create(name="c")
 """
+EMBEDDING = "{% load embedworkflow %}{% embedworkflow_loader user.pk email=user.email %}"
 WORK = """
 from embedworkflow_django.worker import Worker
 print("ready", flush=True)
@@ -283,7 +285,7 @@ def test_promise_08_a_dead_api_slows_no_request_and_blocks_no_other_account(
 
 @pytest.mark.django_db(transaction=True, databases="__all__")
 def test_promise_09_the_secret_key_is_nowhere_to_be_found(settings, caplog, capsys):
-    """Not in a log at DEBUG, a repr, an error, the database, the admin, a page of an error."""
+    """Not in a log at DEBUG, a repr, an error, the database, a page of the admin or another."""
     caplog.set_level(logging.DEBUG)
     texts = []
     with open_river(settings) as river:
@@ -310,6 +312,8 @@ def test_promise_09_the_secret_key_is_nowhere_to_be_found(settings, caplog, caps
         texts += [browser.get(page).content.decode() for page in pages]
         settings.DEBUG = True
         texts.append(browser.get("/nowhere/").content.decode())
+        river.configure(PUBLISHABLE_KEY="pk_test_x")
+        texts.append(Template(EMBEDDING).render(Context({"user": user})))
     everything = [*Execution.objects.all(), *ExecutionEvent.objects.all()]
     texts += [serializers.serialize("json", everything), caplog.text, *capsys.readouterr()]
 

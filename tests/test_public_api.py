@@ -87,6 +87,14 @@ PUBLIC = {
     "testing": {"captured", "deliver", "finish", "sandbox", "sync"},
 }
 
+TAGS = {
+    "embedworkflow_app",
+    "embedworkflow_connections",
+    "embedworkflow_field",
+    "embedworkflow_loader",
+    "embedworkflow_settings_form",
+}
+
 SIGNATURES = {
     triggers.trigger: "(signal, *, sender, workflow, id_type='key', user_key=None, once=False,"
     " account='default', using=None)",
@@ -121,6 +129,11 @@ def test_the_public_names_are_the_documented_ones(name):
 
     assert PUBLIC[name] == set(module.__all__)
     assert [] == [public for public in module.__all__ if not hasattr(module, public)]
+
+
+def test_the_template_tags_are_the_documented_ones():
+    """Templates of other people's name them."""
+    assert TAGS == set(import_module(f"{PACKAGE}.templatetags.embedworkflow").register.tags)
 
 
 @pytest.mark.parametrize("function", SIGNATURES, ids=lambda function: function.__name__)

@@ -21,6 +21,7 @@ from django.dispatch import Signal
 from embedworkflow_django import conf, signals, testing
 from embedworkflow_django.management import commands
 from embedworkflow_django.models import Execution, Job, Status
+from embedworkflow_django.templatetags.embedworkflow import register
 
 from . import snippets
 
@@ -30,7 +31,7 @@ PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 DOCUMENTS = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 DEMO = 'pip install -e ".[example]" && python example_project/manage.py demo'
 TESTS = 'pip install -e ".[test]" && pytest'
-LANGUAGES = {"bash", "console", "dotenv", "ini", "python", "text"}
+LANGUAGES = {"bash", "console", "dotenv", "html", "ini", "python", "text"}
 # The tutorial's reader has a second database in one recipe.
 MORE_SETTINGS = """
 ALLOWED_HOSTS = ["testserver"]
@@ -359,6 +360,7 @@ def test_the_versions_are_those_of_the_metadata():
         "requests": "requests",
         "Django REST framework (extra `rest`)": "djangorestframework",
         "django-environ (extra `env`)": "django-environ",
+        "PyJWT (extra `embed`)": "PyJWT",
     }.items():
         bound = re.search(rf"^    {requirement}>=([\d.]+)$", setup_cfg, MULTILINE)[1]
         assert f"{bound} and newer" == versions[name]
@@ -384,8 +386,8 @@ def test_every_link_within_the_repository_leads_somewhere(page):
 
 @pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.name)
 def test_every_command_that_is_named_exists(page):
-    """A name that begins like a command is one, or the package."""
-    known = {module.stem for module in Path(commands.__path__[0]).glob("*.py")}
+    """A name that begins like a command is one, a template tag, or the package."""
+    known = {module.stem for module in Path(commands.__path__[0]).glob("*.py")} | {*register.tags}
     named = set(re.findall(r"\bembedworkflow_\w+", page.read_text()))
 
     assert set() == named - known - {"embedworkflow_django"}

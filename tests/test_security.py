@@ -33,7 +33,7 @@ from django.views.debug import ExceptionReporter
 from requests.adapters import BaseAdapter
 
 import embedworkflow_django
-from embedworkflow_django import conf, connections, exceptions, services, triggers
+from embedworkflow_django import conf, connections, embed, exceptions, services, triggers
 from embedworkflow_django.keys import uuid7
 from embedworkflow_django.models import Execution, ExecutionEvent, Job, Tally, WorkerProcess
 from embedworkflow_django.sandbox import Sandbox, outgoing
@@ -163,7 +163,9 @@ def test_after_no_mistake_in_the_settings_the_key_shows(written, settings, caplo
     execute = partial(services.execute, "bake", {"n": 1})
     attempts = [partial(execute, account=alias) for alias in ("default", "eu", "us")]
     attempts += [partial(connections.client, alias) for alias in ("default", "eu", "us")]
-    errors = list(filter(None, map(_error_of, attempts)))
+    attempts += [partial(embed.user_jwt, "ada", account=alias) for alias in ("default", "eu", "us")]
+    attempts += [partial(embed.publishable_key, alias) for alias in ("default", "eu", "us")]
+    errors = list(filter(None, map(error_of, attempts)))
 
     assert errors
     for error in errors:
@@ -173,7 +175,8 @@ def test_after_no_mistake_in_the_settings_the_key_shows(written, settings, caplo
         assert [] == [text for text in shown if KEY in text]
 
 
-def _error_of(attempt):
+def error_of(attempt):
+    """Return the error of ours that an attempt ends with, if it does."""
     try:
         attempt()
     except (conf.ConfigurationError, exceptions.EmbedWorkflowError) as error:
