@@ -173,10 +173,11 @@ def _part(job: Job) -> bool:
     using = job._state.db
     below = Q(pk__lt=job.reached) if job.reached else Q(pk__lte=job.newest)
     rows = selection.matching(Execution.objects.using(using).filter(below), job.filters)
-    # Each verb reads the row for itself, so the keys are enough.
     keys = list(rows.order_by("-pk").values_list("pk", flat=True)[:PART_ROWS])
-    for key in keys:
-        if not _act(job, Execution.from_db(using, ["id"], [key])):
+    # Each verb reads what it is given of its row anew; what is large it asks for by itself.
+    given = Execution.objects.using(using).only(*outbox.ASKED, "status").defer("execution_data")
+    for execution in given.filter(pk__in=keys).order_by("-pk"):
+        if not _act(job, execution):
             return True
         if time.monotonic() > ends:
             return True

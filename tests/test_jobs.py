@@ -10,6 +10,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.db import connections
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone, translation
 
@@ -105,6 +106,22 @@ def test_a_running_worker_does_jobs_beside_its_calls(river, person):
 
     assert 4 == river.rows().count()
     assert 2 == river.rows().exclude(run_again_of=None).count()
+
+
+@pytest.mark.parametrize(("verb", "reads"), [("run_again", 2), ("refresh", 1)])
+def test_a_row_is_read_by_its_verb_alone(river, person, verb, reads):
+    """However many a job treats, each costs what its verb reads, and not one read per column."""
+    counted = []
+    for rows in (1, 4):
+        queue(river.alias, rows)
+        start(river.alias, person, verb)
+        with CaptureQueriesContext(connections[river.alias]) as queries:
+            work(river.alias)
+        selects = [query["sql"] for query in queries if query["sql"].startswith("SELECT")]
+        counted.append(sum(Execution._meta.db_table in sql for sql in selects))
+        river.rows().delete()
+
+    assert 3 * reads == counted[1] - counted[0]
 
 
 def test_a_long_job_delays_no_announcement_for_long(river, person, heard, monkeypatch):
