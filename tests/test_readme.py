@@ -23,7 +23,7 @@ from embedworkflow_django.management import commands
 from embedworkflow_django.models import Execution, Job, Status
 from embedworkflow_django.templatetags.embedworkflow import register
 
-from . import snippets
+from . import snippets, test_layers
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -347,6 +347,14 @@ def test_every_file_of_tests_that_is_named_exists(page):
     named = set(re.findall(r"\btests/[\w/]+\.py", page.read_text()))
 
     assert [] == [path for path in named if not (ROOT / path).exists()]
+
+
+def test_every_room_is_on_the_page_of_the_rooms():
+    """Whoever carries the work on finds what each is responsible for."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rooms = set().union(*test_layers.FLOORS) - {"__init__"}
+
+    assert set() == {room for room in rooms if f"`{room}`" not in page}
 
 
 def test_the_versions_are_those_of_the_metadata():
