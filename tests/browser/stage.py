@@ -85,7 +85,7 @@ def _open(elsewhere: ThreadPoolExecutor) -> Iterator[Stage]:
     sandbox.start()
     settings.EMBEDWORKFLOW = {
         **settings.EMBEDWORKFLOW,
-        **local_api.settings_for(sandbox),
+        **local_api.settings_for(sandbox, website.url),
         "DISPATCHER": "thread",
         "ON_LOST_ANSWER": "hold",
         "TIMEOUT": TIMEOUT,

@@ -47,17 +47,17 @@ def add_faults(sandbox: Sandbox, specs: Sequence[str]) -> None:
         sandbox.faults.add_spec(spec)
 
 
-def settings_for(sandbox: Sandbox, callback_url: str) -> dict[str, object]:
+def settings_for(sandbox: Sandbox, shop_url: str) -> dict[str, object]:
     """Return the part of ``EMBEDWORKFLOW`` that makes the shop and a sandbox talk to each other.
 
     Args:
         sandbox: The shop calls it.
-        callback_url: What the workflow review-request calls, followed by an execution's token.
+        shop_url: Where the shop is served; the workflow review-request calls back.
     """
     return {
         "SECRET_KEY": sandbox.secret_key,
         "BASE_URL": sandbox.base_url,
-        "CALLBACK_URL": callback_url,
+        "CALLBACK_URL": f"{shop_url}/callbacks/",
         "POLL": settings.EMBEDWORKFLOW.get("POLL", POLL),
     }
 

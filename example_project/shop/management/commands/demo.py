@@ -104,8 +104,7 @@ class Command(BaseCommand):
     ) -> None:
         terminal = Terminal(self.stdout, self.style)
         sandbox = self._sandbox(website, terminal, stack, options)
-        callback_url = f"{website.url}/callbacks/"
-        api = local_api.settings_for(sandbox, callback_url) if sandbox else {}
+        api = local_api.settings_for(sandbox, website.url) if sandbox else {}
         # This terminal does the work and shows it, whoever does it elsewhere.
         shown = {**settings.EMBEDWORKFLOW, **api, "DISPATCHER": "thread"}
         stack.enter_context(override_settings(EMBEDWORKFLOW=shown))
