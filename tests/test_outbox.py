@@ -258,16 +258,18 @@ def test_settle_writes_every_kind_of_column(alias):
 
 @every_database
 def test_settle_takes_one_statement_for_each_set_of_columns(alias):
-    """However many rows there are."""
-    rows = make(alias, 50)
-    claim(alias)
+    """However many rows there are, up to a thousand; the order of the columns does not matter."""
+    rows = make(alias, 1001)
+    claim(alias, limit=1001)
     values = {row.pk: {"claim": "", "polls": n} for n, row in enumerate(rows)}
+    values[rows[0].pk] = {"polls": 0, "claim": ""}
 
     with CaptureQueriesContext(connections[alias]) as captured:
         outbox.settle(alias, token="a" * 32, values=values)
 
-    assert 1 == len([q for q in captured if q["sql"].startswith("UPDATE")])
-    assert list(range(50)) == sorted(Execution.objects.using(alias).values_list("polls", flat=True))
+    assert 2 == len([q for q in captured if q["sql"].startswith("UPDATE")])
+    polls = Execution.objects.using(alias).filter(claim="").values_list("polls", flat=True)
+    assert list(range(1001)) == sorted(polls)
 
 
 @every_database
@@ -399,15 +401,16 @@ def test_settle_of_nothing_is_nothing(alias):
 
 @every_database
 def test_renew_prolongs_only_ones_own_leases(alias):
-    """Another worker's rows are left alone."""
-    mine, theirs = make(alias, 2)
-    claim(alias, ids=[mine.pk])
+    """Another worker's rows are left alone, and those of one's own that are not named."""
+    mine, over, theirs = make(alias, 3)
+    claim(alias, ids=[mine.pk, over.pk])
     claim(alias, token="b" * 32)
     until = timezone.now() + timedelta(hours=1)
 
     outbox.renew(alias, token="a" * 32, ids=[mine.pk, theirs.pk], until=until)
 
     assert until == stored(alias, mine.pk).due_at
+    assert until > stored(alias, over.pk).due_at
     assert until > stored(alias, theirs.pk).due_at
 
 

@@ -101,8 +101,30 @@ Worker(aliases=[ALIAS]).run_until_idle()
         assert (Status.RUNNING, Status.QUEUED) == (due.status, river.row(later).status)
         assert 1 == len(river.executed)
         # Its times are the database's as well: the next poll is a minute away.
-        assert abs(due.dispatched_at - timezone.now()) < timedelta(seconds=20)
+        for moment in (due.dispatched_at, due.events.get().at):
+            assert abs(moment - timezone.now()) < timedelta(seconds=20)
         assert timedelta(seconds=40) < due.due_at - timezone.now() < timedelta(seconds=60)
+
+
+@on_servers
+def test_a_wrong_clock_prolongs_a_lease_by_what_it_should(settings, alias):
+    """Until the database's clock says so: an end that is being told is nobody else's meanwhile."""
+    with open_river(settings, alias) as river:
+        river.execute()
+        programs.run(
+            f"""{CLOCK}
+from embedworkflow_django import outbox
+lease = timedelta(minutes=2)
+set_clock(-5)
+(mine,) = outbox.claim(ALIAS, token="a" * 32, now=timezone.now(), lease=lease, limit=1)
+until = timezone.now() + 2 * lease
+outbox.renew(ALIAS, token="a" * 32, ids=[mine.execution.pk], until=until)
+""",
+            configuration=configuration(river),
+            alias=alias,
+        )
+
+        assert timedelta(minutes=3) < river.row().due_at - timezone.now() < timedelta(minutes=4)
 
 
 @on_servers
