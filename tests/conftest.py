@@ -91,6 +91,12 @@ def log_watch():
 
 
 @pytest.fixture
+def db_alias():
+    """The database on which a river flows, unless its tests say another."""
+    return "default"
+
+
+@pytest.fixture
 def no_collector():
     """Let no finalizer run, and fail, in the depth of a recursion."""
     gc.collect()

@@ -31,12 +31,6 @@ BROKERS = {
 
 
 @pytest.fixture
-def db_alias():
-    """The database of this file's tests."""
-    return "default"
-
-
-@pytest.fixture
 def celery(river, monkeypatch):
     """Start Celery's workers on a broker; return the settings of who saves."""
     configuration = {

@@ -171,12 +171,6 @@ def with_another(river):
 
 
 @pytest.fixture
-def db_alias():
-    """The database of the tests that start a program."""
-    return "default"
-
-
-@pytest.fixture
 def handlers():
     """What handles signals before, which must handle them afterwards too."""
     numbers = (signal.SIGTERM, signal.SIGINT)

@@ -24,12 +24,6 @@ pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 
 @pytest.fixture
-def db_alias():
-    """The database of this file's tests, unless a test names others."""
-    return "default"
-
-
-@pytest.fixture
 def configuration(river):
     """The settings of a program that uses the thread dispatcher."""
     return {

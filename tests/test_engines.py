@@ -20,12 +20,6 @@ pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 
 @pytest.fixture
-def db_alias():
-    """The database of this file's tests."""
-    return "default"
-
-
-@pytest.fixture
 def sent():
     """The wake-ups that were sent, each as the seconds after which it arrives."""
     return []

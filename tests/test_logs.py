@@ -21,12 +21,6 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
 @pytest.fixture
-def db_alias():
-    """The database of this file's tests."""
-    return "default"
-
-
-@pytest.fixture
 def everything():
     """The logger says all that it has to say."""
     logger = logging.getLogger(LOGGER)

@@ -12,12 +12,6 @@ from . import programs
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 
-@pytest.fixture
-def db_alias():
-    """The database of this file's tests."""
-    return "default"
-
-
 @pytest.mark.parametrize("alias", ["default", "embedworkflow"])
 def test_the_immediate_backend_delivers_without_holding_up_the_commit(river, alias):
     """The task runs in the messenger's thread; what is due later is held back there."""

@@ -13,13 +13,6 @@ from embedworkflow_django.sandbox import Sandbox
 from . import programs
 from .weather.scenes import SCENES, SLOW, play
 
-
-@pytest.fixture
-def db_alias():
-    """The database of this file's tests."""
-    return "default"
-
-
 SHORT = {
     "autoreload": (SCENES["autoreload"], 40),
     "sigterm": (SCENES["sigterm"], 40),
