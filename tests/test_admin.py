@@ -22,7 +22,7 @@ from django.urls import path, reverse
 from django.utils import timezone, translation
 
 from embedworkflow_django import admin as our_admin
-from embedworkflow_django import triggers
+from embedworkflow_django import services, triggers
 from embedworkflow_django.admin import actions, alerts, lists, outlook, pages, presentation
 from embedworkflow_django.models import Execution, ExecutionEvent, Status
 from embedworkflow_django.redaction import REDACTED
@@ -895,6 +895,17 @@ def test_run_again_leads_to_the_new_execution(chef):
     again = execution.run_again_as.get()
     assert url("change", again.pk) == answer.url
     assert f"Run again, as {again.pk}" == LogEntry.objects.get().change_message
+
+
+def test_who_resolves_is_told_that_the_workflow_has_called_back(chef):
+    """Then it did happen, and is not to be sent again."""
+    execution = make(Status.UNCONFIRMED)
+    asked = url("resolve", execution.pk)
+    execution.events.create(source="delivery", status=Status.QUEUED)
+    assert "called back" not in chef.post(asked).text
+    services.called_back(execution)
+
+    assert "Its workflow called back on" in chef.post(asked).text
 
 
 def test_resolving_as_happened_takes_the_remote_id(chef):

@@ -23,7 +23,7 @@ from django.utils.translation import ngettext
 from .. import conf, jobs, redaction, selection
 from ..exceptions import EmbedWorkflowError, InvalidExecution, escape_bidi
 from ..figures import Count
-from ..models import Execution, Job
+from ..models import Execution, ExecutionEvent, Job
 from . import frozen, lists, presentation, questions, sources, verbs
 from .forms import NO_KEY, DataForm, OnceForm, ResolveForm
 from .shell import CONFIRMED, ShellMixin, page_on
@@ -468,6 +468,7 @@ class VerbsMixin(ShellMixin):
             **self._affected(request, verbs.RESOLVE, [execution]),
             "title": verbs.RESOLVE.question % {"count": 1},
             "form": form,
+            "called_back": execution.events.filter(source=ExecutionEvent.Source.CALLBACK).first(),
             "action_url": self.verb_url(request, verbs.RESOLVE, execution),
             "back_url": self.url_of(request, "change", execution.pk),
         }
