@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from embedworkflow_django import mirror
 from embedworkflow_django.client import RemoteExecution
+from embedworkflow_django.encoding import DEEPEST
 from embedworkflow_django.models import Execution, Status
 
 from .databases import EVERY_DATABASE
@@ -139,6 +140,15 @@ def test_a_counter_that_is_none_is_ignored(count):
     assert "idle_actions_count" not in observed(idle_actions_count=count)
 
 
+@pytest.mark.parametrize("count", [0, 2**31 - 1])
+def test_a_counter_is_what_a_column_can_hold(count):
+    """From nothing to its largest number."""
+    assert (
+        count
+        == observed(Execution(idle_actions_count=7), idle_actions_count=count)["idle_actions_count"]
+    )
+
+
 def test_times_are_naive_where_the_project_has_no_time_zones(settings):
     """``USE_TZ = False`` stores local times."""
     settings.USE_TZ, settings.TIME_ZONE = False, "America/New_York"
@@ -172,10 +182,35 @@ def test_what_no_database_can_store_is_replaced(alias):
     assert {"infinite": None, "emoji": "\U0001f370"} == row.raw
 
 
+def nested(start, end, depth, inside=""):
+    """Return so many arrays or objects within each other."""
+    return json.loads(start * depth + inside + end * depth)
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        ("a\0b", "a\ufffdb"),
+        ("\ud800", "?"),
+        (float("nan"), None),
+        (nested("[", "]", DEEPEST), nested("[", "]", DEEPEST - 1, '"…"')),
+        (nested('{"a":', "}", DEEPEST, "1"), nested('{"a":', "}", DEEPEST - 1, '"…"')),
+        (nested("[", "]", DEEPEST - 1, "1"), nested("[", "]", DEEPEST - 1, "1")),
+    ],
+    ids=["NUL", "lone surrogate", "no number", "arrays", "objects", "as deep as can be"],
+)
+@pytest.mark.parametrize("beside", [None, float("inf"), "\0"], ids=["alone", "infinity", "NUL"])
+def test_nothing_else_is_needed_for_it_to_be_replaced(value, stored, beside):
+    """Each that no database can store is found alone, and beside another one."""
+    assert stored == mirror.storable({"x": value, "y": beside})["x"]
+
+
 def test_news_is_what_a_person_would_call_so():
     """Counters, statuses and stats move an execution; a new template or log does not."""
     assert mirror.moved({"idle_actions_count": 1})
     assert mirror.moved({"stats": {}})
+    assert mirror.moved({"status": Status.RUNNING})
+    assert mirror.moved({"remote_status": "marinating"})
     assert not mirror.moved({"log": {}, "raw": {}})
 
 

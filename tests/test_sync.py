@@ -51,6 +51,8 @@ def test_an_execution_is_asked_after_until_it_is_final(river, running):
     assert (Status.COMPLETED, 1, 1.0) == (row.status, row.completed_actions_count, row.progress)
     assert (True, None, "") == (row.succeeded, row.due_at, row.claim)
     assert row.finished_at >= row.dispatched_at
+    told = row.events.latest("at").detail
+    assert (1, "completed") == (told["completed_actions_count"], told["remote_status"])
     river.work()
     assert 2 == len(asked(river))
 
