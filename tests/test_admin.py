@@ -485,6 +485,16 @@ def test_the_choices_of_the_filters_are_not_looked_up(chef, declared):
     assert "other" not in choices["workflow"]
 
 
+def test_a_list_without_executions_says_where_they_come_from(chef):
+    """Not under a filter, nor for a search, that finds nothing."""
+    words = "No workflow was asked for yet"
+    assert words in chef.get(url("changelist")).text
+    for query in ({"status": "failed"}, {"view": "queued"}, {"q": "x"}):
+        assert words not in chef.get(url("changelist"), query).text
+    make()
+    assert words not in chef.get(url("changelist")).text
+
+
 def test_search_finds_what_is_asked_for_exactly(chef):
     """An id or its beginning, a remote id, a key, a workflow, a source: nothing that is alike."""
     make()

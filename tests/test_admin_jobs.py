@@ -103,6 +103,14 @@ def test_the_list_says_what_each_job_is_about(clerk, filters, said):
     assert "Jobs | Django site admin" in text
 
 
+def test_a_list_without_jobs_says_what_one_is(clerk):
+    """Whoever has none has perhaps never seen one."""
+    words = "what is asked for all executions that match a filter"
+    assert words in clerk.get(url("changelist")).text
+    make()
+    assert words not in clerk.get(url("changelist")).text
+
+
 @pytest.mark.parametrize(
     "query",
     ["?trigger=", "?q=bake+", "?q=+", "?account=default", "?workflow=bake&q=+fry"],
