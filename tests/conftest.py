@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.models import Permission, User
 
 from . import databases, logs
 from .river import heard, river  # noqa: F401 - fixtures
@@ -94,6 +95,26 @@ def log_watch():
 def db_alias():
     """The database on which a river flows, unless its tests say another."""
     return "default"
+
+
+@pytest.fixture
+def boss(client, db):
+    """A client logged in as a superuser."""
+    client.force_login(User.objects.create_superuser("boss"))
+    return client
+
+
+@pytest.fixture
+def as_staff(client, db):
+    """Log a member of staff in with some rights, and no others; return the client."""
+
+    def log_in(*rights, name="staff"):
+        user, _new = User.objects.get_or_create(username=name, is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=rights))
+        client.force_login(user)
+        return client
+
+    return log_in
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.views.main import ChangeList
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.db import connection, connections
 from django.dispatch import Signal
@@ -377,11 +377,9 @@ def test_a_source_without_a_page_is_named_without_a_link(chef, site, label):
         assert "/17/change/" not in text
 
 
-def test_a_source_is_not_linked_for_those_who_may_not_see_it(client):
+def test_a_source_is_not_linked_for_those_who_may_not_see_it(as_staff):
     """The source's admin decides who may see it."""
-    user = User.objects.create_user("waiter", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename="view_execution"))
-    client.force_login(user)
+    client = as_staff("view_execution")
     cake = Cake.objects.create(name="Sacher")
     execution = make(source_type="bakery.cake", source_id=str(cake.pk))
 
@@ -1102,12 +1100,9 @@ def test_data_of_any_depth_comes_back(chef, depth):
     assert 1 == Execution.objects.count()
 
 
-def test_a_rearranged_list_of_hidden_values_comes_back_as_it_was_typed(client):
+def test_a_rearranged_list_of_hidden_values_comes_back_as_it_was_typed(as_staff):
     """What belongs to whom is not guessed: the error names the list, and nothing typed is lost."""
-    user = User.objects.create_user("bob", is_staff=True)
-    codenames = ["view_execution", "run_again_execution"]
-    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-    client.force_login(user)
+    client = as_staff("view_execution", "run_again_execution")
     row = make(execution_data={"keys": [{"token": "a"}, {"token": "b"}]})
     answer = edit(client, row, f'{{"keys": [{{"token": "{REDACTED}"}}], "note": "mine"}}')
 
@@ -1117,12 +1112,9 @@ def test_a_rearranged_list_of_hidden_values_comes_back_as_it_was_typed(client):
     assert 1 == Execution.objects.count()
 
 
-def test_hidden_values_survive_an_edit(client):
+def test_hidden_values_survive_an_edit(as_staff):
     """Who may not see them neither changes nor learns them."""
-    user = User.objects.create_user("bob", is_staff=True)
-    codenames = ["view_execution", "run_again_execution"]
-    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-    client.force_login(user)
+    client = as_staff("view_execution", "run_again_execution")
     row = make(execution_data={"password": "swordfish", "cake": "plain"})
     page = client.post(url("run_again", row.pk)).text
     assert "swordfish" not in page

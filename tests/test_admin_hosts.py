@@ -12,7 +12,7 @@ import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, models
 from django.db.models.signals import post_save
@@ -104,26 +104,6 @@ urlpatterns = [
 ]
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
-
-
-@pytest.fixture
-def boss(client):
-    """A client logged in as a superuser."""
-    client.force_login(User.objects.create_superuser("boss"))
-    return client
-
-
-@pytest.fixture
-def as_staff(client):
-    """Log a member of staff in with some rights; return the client."""
-
-    def log_in(*rights):
-        user = User.objects.create_user("staff", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=rights))
-        client.force_login(user)
-        return client
-
-    return log_in
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import path, reverse
@@ -239,15 +239,12 @@ def test_a_job_stays_on_its_own_site(clerk):
     ],
     ids=["linked", "not for the viewer", "not on the site"],
 )
-def test_what_was_left_out_is_a_link_for_whoever_may_follow_it(client, site, rights, linked):
+def test_what_was_left_out_is_a_link_for_whoever_may_follow_it(as_staff, site, rights, linked):
     """The reason is for everybody who may see the job."""
     key = str(uuid7())
     job = make(outcomes=[{"execution": key, "reason": "too late"}], skipped_count=2)
-    user = User.objects.create_user("viewer", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=rights))
-    client.force_login(user)
 
-    page = client.get(url("change", job.pk, site=site)).text
+    page = as_staff(*rights).get(url("change", job.pk, site=site)).text
 
     assert linked == (f'href="/{site}/embedworkflow/execution/{key}/change/"' in page)
     assert "too late" in page

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.core.signals import request_started
 from django.db import connections
@@ -60,13 +60,6 @@ def _own_cache(monkeypatch):
     cache.clear()
 
 
-@pytest.fixture
-def boss(client, db):
-    """A client logged in as a superuser."""
-    client.force_login(User.objects.create_superuser("boss"))
-    return client
-
-
 def url(page="overview", site="admin"):
     """Return the URL of a page of a site."""
     return reverse(f"admin:embedworkflow_execution_{page}", current_app=site)
@@ -75,14 +68,6 @@ def url(page="overview", site="admin"):
 def tiles(answer):
     """Return the page's numbers by their titles."""
     return {str(tile.title): tile for tile in answer.context["tiles"]}
-
-
-def staff(client, *rights):
-    """Log somebody in who has these rights only."""
-    user = User.objects.create_user("cellarer", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=rights))
-    client.force_login(user)
-    return client
 
 
 # Numbers and their links
@@ -127,11 +112,11 @@ def test_a_count_that_has_ended_says_so(boss, monkeypatch):
     assert "1" == shown["In flight"].number
 
 
-def test_whoever_may_not_see_the_list_gets_no_links(client, db):
+def test_whoever_may_not_see_the_list_gets_no_links(as_staff):
     """The numbers are the same; what they would lead to is not for everybody."""
     made()
     tally(status=Status.COMPLETED)
-    answer = staff(client, "view_overview").get(url())
+    answer = as_staff("view_overview").get(url())
 
     assert "1" == tiles(answer)["Queued"].number
     assert not re.search(f'{url("changelist")}["?]', answer.text.split('id="content"')[1])
@@ -411,18 +396,18 @@ def test_nothing_can_be_posted(boss, page):
 # Ways there
 
 
-def test_the_list_and_the_index_lead_to_it(client, db):
+def test_the_list_and_the_index_lead_to_it(as_staff):
     """For those who may see it, and nobody else."""
     link = f'href="{url()}"'
     index = reverse("admin:app_list", args=["embedworkflow"])
-    both = staff(client, "view_execution", "view_overview")
+    both = as_staff("view_execution", "view_overview")
     assert link in both.get(url("changelist")).text
     assert link in both.get(index).text
     assert f'href="{url("changelist")}"' in both.get(url()).text
 
-    User.objects.get().user_permissions.set(Permission.objects.filter(codename="view_execution"))
-    assert link not in both.get(url("changelist")).text
-    assert link not in both.get(index).text
+    listing = as_staff("view_execution")
+    assert link not in listing.get(url("changelist")).text
+    assert link not in listing.get(index).text
 
 
 @pytest.mark.parametrize("thousands", [False, True])
@@ -435,10 +420,10 @@ def test_the_page_knows_how_often_to_ask(boss, settings, monkeypatch, thousands)
 
 
 @pytest.mark.parametrize("right", ["view_overview", "view_triggers"])
-def test_whoever_may_see_nothing_else_finds_it(client, db, right):
+def test_whoever_may_see_nothing_else_finds_it(as_staff, right):
     """The admin's indexes link to the list, which leads on; a POST is still refused."""
     page = right.removeprefix("view_")
-    own = staff(client, right)
+    own = as_staff(right)
     listing = f'href="{url("changelist")}"'
     index = own.get(reverse("admin:app_list", args=["embedworkflow"])).text
 
@@ -462,23 +447,20 @@ def test_the_index_needs_no_urls_of_ours(boss):
 
 
 @pytest.mark.parametrize(("site", "sees"), [("admin", False), ("cellar", True)])
-def test_the_index_asks_the_hook(client, db, site, sees):
+def test_the_index_asks_the_hook(as_staff, site, sees):
     """A link is there for those whom the site's own admin lets in, whatever their rights."""
     index = reverse("admin:app_list", args=["embedworkflow"], current_app=site)
-    client = staff(client, "view_execution")
+    client = as_staff("view_execution", name="cellarer")
     assert sees == (f'href="{url(site=site)}"' in client.get(index).text)
 
-    user = User.objects.create_user("ann", is_staff=True)
-    user.user_permissions.set(
-        Permission.objects.filter(codename__in=["view_execution", "view_overview"])
-    )
-    client.force_login(user)
+    client = as_staff("view_execution", "view_overview", name="ann")
     assert (not sees) == (f'href="{url(site=site)}"' in client.get(index).text)
 
 
-def test_another_site_has_its_own(client, db):
+def test_another_site_has_its_own(as_staff):
     """Its links stay on it, and its own hook decides."""
-    answer = staff(client, "view_execution").get(url(site="cellar"))
+    client = as_staff("view_execution", name="cellarer")
+    answer = client.get(url(site="cellar"))
 
     assert 200 == answer.status_code
     assert f'href="{url("changelist", "cellar")}"' in answer.text

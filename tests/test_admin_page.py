@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -207,14 +207,12 @@ def test_what_is_final_is_not_asked_for(chef):
     assert "data-ewf-live=" in chef.get(url("change", make(Status.RUNNING))).text
 
 
-def test_the_live_part_takes_the_right_to_view(client):
+def test_the_live_part_takes_the_right_to_view(as_staff):
     """As the page does; nothing can be posted to it."""
     execution = make(Status.RUNNING)
-    user = User.objects.create_user("cook", is_staff=True)
-    client.force_login(user)
-    assert 403 == client.get(url("live", execution)).status_code
+    assert 403 == as_staff().get(url("live", execution)).status_code
 
-    user.user_permissions.add(Permission.objects.get(codename="view_execution"))
+    client = as_staff("view_execution")
     assert 200 == client.get(url("live", execution)).status_code
     assert 405 == client.post(url("live", execution)).status_code
     assert 403 == client.post(url("change", execution)).status_code
@@ -222,12 +220,9 @@ def test_the_live_part_takes_the_right_to_view(client):
     assert 404 == client.get(url("live", Execution())).status_code
 
 
-def test_secrets_in_the_graph_are_hidden(client, settings):
+def test_secrets_in_the_graph_are_hidden(as_staff, settings):
     """What REDACT names is hidden in the drawing as it is in the JSON."""
     settings.EMBEDWORKFLOW = {**settings.EMBEDWORKFLOW, "REDACT": ("name",)}
-    user = User.objects.create_user("cook", is_staff=True)
-    user.user_permissions.add(Permission.objects.get(codename="view_execution"))
-    client.force_login(user)
     execution = make(template={"nodes": [{"id": "a", "name": "hush"}]})
 
-    assert "hush" not in client.get(url("change", execution)).text
+    assert "hush" not in as_staff("view_execution").get(url("change", execution)).text

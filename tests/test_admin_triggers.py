@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from django.contrib import admin
 from django.contrib.auth import signals as auth_signals
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.db.models.signals import m2m_changed, post_save
 from django.dispatch import Signal
@@ -76,13 +76,6 @@ def declare(monkeypatch):
             return next(each for each in triggers.registry.values() if each.function is function)
 
         yield declare
-
-
-@pytest.fixture
-def boss(client, db):
-    """A client logged in as a superuser."""
-    client.force_login(User.objects.create_superuser("boss"))
-    return client
 
 
 def url(page="triggers", site="admin"):
@@ -211,13 +204,11 @@ def test_how_often_it_has_fired_is_counted_to_an_end(boss, declare, monkeypatch)
     assert "2+" == row(boss)["asked_for"]
 
 
-def test_whoever_may_not_see_executions_gets_no_links_to_them(client, db, declare):
+def test_whoever_may_not_see_executions_gets_no_links_to_them(as_staff, declare):
     """Nor a button for which there is no right."""
     trigger = declare()
     tally(trigger=trigger.name, status=Status.FAILED, last_error="no", last_execution=uuid.uuid4())
-    user = User.objects.create_user("ann", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename="view_triggers"))
-    client.force_login(user)
+    client = as_staff("view_triggers")
     shown = row(client)
 
     assert ("no", "", "") == (shown["last_error"], shown["error_url"], shown["all_url"])
@@ -358,13 +349,11 @@ def test_the_button_is_there_where_it_makes_sense(boss, declare):
 # Ways there
 
 
-def test_the_list_and_the_index_lead_to_it(client, db):
+def test_the_list_and_the_index_lead_to_it(as_staff):
     """For those who may see it, and nobody else."""
     index = reverse("admin:app_list", args=["embedworkflow"])
-    user = User.objects.create_user("ann", is_staff=True)
-    client.force_login(user)
     for rights in (["view_execution", "view_triggers"], ["view_execution"]):
-        user.user_permissions.set(Permission.objects.filter(codename__in=rights))
+        client = as_staff(*rights)
         for page in (url("changelist"), index):
             link = f'href="{url()}"'
             assert ("view_triggers" in rights) == (link in client.get(page).text)
