@@ -308,6 +308,8 @@ def test_each_method_sends_what_its_endpoint_asks_for(client, server, call, expe
     assert (request.method, target.path) == (method, f"/api/v1{path}")
     assert parse_qsl(target.query) == query
     assert (request.json if request.body else None) == body
+    length = None if method == "GET" else str(len(request.body))
+    assert request.headers.get("content-length") == length
 
 
 LISTS = {

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import email.utils
+import errno
 import gc
 import gzip
 import http.client
+import io
 import json
 import logging
 import os
@@ -160,7 +162,8 @@ def test_an_identifier_that_no_path_can_carry_is_refused(server, make, identifie
 
 
 @pytest.mark.parametrize(
-    "data", [{"a": float("nan")}, {"a": float("inf")}, {"a": {1, 2}}, {"a": "\ud800"}]
+    "data",
+    [{"a": float("nan")}, {"a": float("inf")}, {"a": {1, 2}}, {"a": {("b", 1)}}, {"a": "\ud800"}],
 )
 def test_a_body_that_is_no_json_is_refused(server, make, data):
     """What JSON cannot carry raises before anything is sent."""
@@ -452,11 +455,13 @@ def test_a_date_in_retry_after_counts_from_now():
 
 def test_a_refused_connection_was_not_sent(make):
     """Nobody listens: the call may be repeated without a thought."""
-    error = failure(make(f"http://127.0.0.1:{closed_port()}").execute_workflow, "w")
+    host = f"127.0.0.1:{closed_port()}"
+    error = failure(make(f"http://{host}").execute_workflow, "w")
+    words = f"{host}: Failed to establish a new connection: [Errno {errno.ECONNREFUSED}] "
 
     assert type(error) is exceptions.NotSent
-    assert "Connection refused" in str(error)
-    assert "POST /workflows/w/execute" in str(error)
+    assert error.message.startswith(f"The request was surely not received: {words}")
+    assert str(error) == f"POST /workflows/w/execute: {error.message}"
     assert error.status_code is None
 
 
@@ -478,7 +483,7 @@ def test_a_connection_that_takes_too_long_was_not_sent(make):
         error = failure(client.execute_workflow, "w")
 
     assert type(error) is exceptions.NotSent
-    assert "timed out" in str(error)
+    assert "received: Connection to 127.0.0.1 timed out" in error.message
 
 
 def test_a_certificate_that_is_not_trusted_was_not_sent(make):
@@ -571,16 +576,22 @@ def test_a_proxy_with_an_impossible_url_was_not_sent(make, monkeypatch, scheme, 
     assert "proxypass" not in "".join(traceback.format_exception(error))
 
 
-def test_a_failure_of_an_unknown_kind_leaves_the_answer_lost(server, make):
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [(requests.RequestException("broken"), "broken"), (OSError(), "OSError")],
+)
+def test_a_failure_of_an_unknown_kind_leaves_the_answer_lost(server, make, broken, words):
     """An adapter that fails in a way of its own leaves it open whether anything was sent."""
 
     class Broken(requests.adapters.BaseAdapter):
         def send(self, *arguments, **options):
-            raise requests.RequestException("broken")
+            raise broken
 
     client = make(server.base_url, adapters={server.base_url: Broken()})
+    error = failure(client.execute_workflow, "w")
 
-    assert type(failure(client.execute_workflow, "w")) is exceptions.AnswerLost
+    assert type(error) is exceptions.AnswerLost
+    assert error.message.endswith(f"but its answer was lost: {words}")
 
 
 # Calls whose answer is lost
@@ -665,7 +676,15 @@ def test_a_foreign_adapter_cannot_outlive_the_deadline(server, make):
     server.plan(
         wire.Drip(b"HTTP/1.1 201 X\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n" * 99)
     )
-    adapter = requests.adapters.HTTPAdapter()
+
+    class Whole(requests.adapters.HTTPAdapter):
+        def send(self, request, stream=False, **options):
+            response = super().send(request, stream, **options)
+            if not stream:
+                _ = response.content
+            return response
+
+    adapter = Whole()
     client = make(server.base_url, timeout=(0.3, 0.3), adapters={"http://": adapter})
     begun = time.monotonic()
     error = failure(client.execute_workflow, "w")
@@ -674,6 +693,32 @@ def test_a_foreign_adapter_cannot_outlive_the_deadline(server, make):
     assert type(error) is exceptions.AnswerLost
     assert "longer than 0.6 s" in str(error)
     assert time.monotonic() - begun < 1.5
+
+
+@pytest.mark.parametrize(
+    ("broken", "kind"),
+    [(TimeoutError("late"), exceptions.AnswerLost), (OSError("cut"), exceptions.InvalidAnswer)],
+)
+def test_a_foreign_adapters_answer_may_break_off_in_its_own_way(server, make, broken, kind):
+    """Its errors need not be those of urllib3."""
+
+    class Body(io.BytesIO):
+        def read(self, size=-1):
+            raise broken
+
+    class Foreign(requests.adapters.BaseAdapter):
+        def send(self, *arguments, **options):
+            response = requests.Response()
+            response.status_code, response.raw = 201, Body()
+            return response
+
+        def close(self):
+            pass
+
+    error = failure(make(server.base_url, adapters={"http://": Foreign()}).execute_workflow, "w")
+
+    assert type(error) is kind
+    assert error.message == f"The answer broke off: {broken}"
 
 
 def test_tls_that_breaks_after_the_request_loses_the_answer(make, monkeypatch):
@@ -776,6 +821,13 @@ def test_a_success_that_makes_no_sense_is_an_invalid_answer(server, make, plan, 
     assert type(error) is exceptions.InvalidAnswer
     assert words in error.message
     assert error.ambiguous
+
+
+def test_an_answer_as_large_as_the_limit_is_read(server, make):
+    """The limit is the largest size that is taken."""
+    size = len(json.dumps(wire.EXECUTION))
+
+    assert make(server.base_url, max_answer_size=size).execute_workflow("w").id == ID
 
 
 def test_a_chunk_without_end_is_not_read_to_its_end(server, make):
