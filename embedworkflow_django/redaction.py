@@ -66,19 +66,17 @@ def _restore(value: Any, original: Any, shown: Any, path: str) -> Any:
         if value != shown:
             raise _refused(path, _(_REARRANGED))
         return original
+    # What is hidden as a whole has no parts.
     if isinstance(value, dict):
-        before = original if isinstance(original, dict) else {}
-        # What is hidden as a whole has no parts.
-        seen = shown if isinstance(shown, dict) else {}
+        before, seen = (original, shown) if isinstance(shown, dict) else ({}, {})
         return {
             key: _restore(item, before.get(key, _NOTHING), seen.get(key), f"{path}[{key!r}]")
             for key, item in value.items()
         }
     if isinstance(value, list):
-        olds: list[Any] = original if isinstance(original, list) else []
-        if olds and _is_rearranged(value, shown):
+        if _is_rearranged(value, shown):
             raise _refused(path, _(_REARRANGED))
-        views = shown if isinstance(shown, list) else []
+        olds, views = (original, shown) if isinstance(shown, list) else ([], [])
         items = zip(value, chain(olds, repeat(_NOTHING)), chain(views, repeat(None)), strict=False)
         return [_restore(*each, f"{path}[{n}]") for n, each in enumerate(items)]
     return value

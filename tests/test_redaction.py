@@ -165,18 +165,28 @@ def test_parts_of_what_was_hidden_as_a_whole_are_nobodys():
     assert {"tokens": ["c"]} == restore({"tokens": ["c"]}, data)
 
 
+@pytest.mark.parametrize("part", ["a", "b"])
+@pytest.mark.parametrize("typed", [REDACTED, [REDACTED], {"c": REDACTED}])
+def test_whether_what_was_hidden_has_a_part_is_not_told(part, typed):
+    """Whoever did not see it cannot find out by guessing."""
+    data = {"token": {"a": ["x"]}}
+    with pytest.raises(InvalidExecution, match="there was none in this place"):
+        restore({"token": {part: typed}}, data)
+
+
 @pytest.mark.parametrize(
     ("typed", "path"),
     [
         ({"pin": REDACTED}, "data['pin']"),
         ({"shops": {"a": REDACTED}}, "data['shops']['a']"),
         ({"new": [{"b": [REDACTED]}]}, "data['new'][0]['b'][0]"),
+        ({"tags": ["a", REDACTED]}, "data['tags'][1]"),
     ],
 )
 def test_a_hidden_value_in_a_new_place_is_refused(typed, path):
     """The error names the place."""
     with pytest.raises(InvalidExecution) as refused:
-        restore(typed, SHOPS)
+        restore(typed, {**SHOPS, "tags": ["a"]})
 
     assert str(refused.value).startswith(f"{path}: ")
     assert "stands for a hidden value" in str(refused.value)
