@@ -235,11 +235,12 @@ def test_the_urls_have_names():
     assert LIST == reverse("embedworkflow:execution-list")
 
 
-def test_an_execution_is_shown_in_the_models_words(api):
+def test_an_execution_is_shown_in_the_models_words(api, django_assert_num_queries):
     """The detail has the model's fields, the source in one word, and its JSON."""
     execution = make(source_type="bakery.cake", source_id="17", actions_count=4)
 
-    shown = api.get(url(execution)).json()
+    with django_assert_num_queries(1):
+        shown = api.get(url(execution)).json()
 
     assert str(execution.pk) == shown["id"]
     assert ("failed", True, 0.0) == (shown["status"], shown["is_final"], shown["progress"])

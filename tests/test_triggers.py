@@ -230,13 +230,15 @@ def test_a_signal_of_the_projects_own_may_have_any_instance():
 
 
 @pytest.mark.django_db
-def test_one_function_hears_several_signals_of_several_senders():
+@pytest.mark.parametrize("several", [list, tuple])
+def test_one_function_hears_several_signals_of_several_senders(several):
     """Lists connect each signal with each sender, under one name."""
 
     def changed(instance, *, signal, **kwargs):
         return {"deleted": signal is post_delete, "of": type(instance).__name__}
 
-    trigger([post_save, post_delete], sender=[Cake, Recipe], workflow="log")(changed)
+    heard, senders = several((post_save, post_delete)), several((Cake, Recipe))
+    trigger(heard, sender=senders, workflow="log")(changed)
     cake = Cake.objects.create()
     recipe = Recipe.objects.create()
     Ingredient.objects.create()
@@ -269,6 +271,15 @@ def test_the_signals_database_is_where_it_is_stored():
     cake.save(using=OTHER)
     assert executions() == [{"name": "here"}]
     assert executions(OTHER) == [{"name": "here"}]
+
+
+@two_databases
+def test_the_signals_database_counts_where_there_is_no_source():
+    """A signal of the project's own says by ``using`` whose transaction it belongs to."""
+    trigger(Ordered, sender="shop", workflow="ship")(lambda order, **kwargs: {"order": order})
+    Ordered.send(sender="shop", instance=17, using=OTHER)
+    assert executions() == []
+    assert executions(OTHER) == [{"order": 17}]
 
 
 @two_databases
@@ -538,11 +549,12 @@ def test_suppressed_decorates_a_function():
     on_saved_cakes(name_of)
 
     @suppressed()
-    def import_all():
-        Cake.objects.create(name="a")
+    def import_all(name, *, price):
+        return Cake.objects.create(name=name, price=price)
 
-    import_all()
-    import_all()
+    for price in (1, 2):
+        cake = import_all("a", price=price)
+        assert ("a", price) == (cake.name, cake.price)
     Cake.objects.create(name="b")
     assert executions() == [{"name": "b"}]
 
@@ -553,12 +565,12 @@ def test_suppressed_decorates_a_coroutine_function():
     on_saved_cakes(name_of)
 
     @suppressed()
-    async def import_all(name):
-        await Cake.objects.acreate(name=name)
-        return name
+    async def import_all(name, *, price):
+        cake = await Cake.objects.acreate(name=name, price=price)
+        return cake.name, cake.price
 
     async def import_and_go_on():
-        assert "a" == await import_all("a")
+        assert ("a", 1) == await import_all("a", price=1)
         await Cake.objects.acreate(name="b")
 
     async_to_sync(import_and_go_on)()
