@@ -19,7 +19,6 @@ from django.db import Error, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import TransactionManagementError
 from django.dispatch import Signal
-from django.utils.inspect import func_accepts_kwargs
 
 from . import conf, intake, services, signals
 from .exceptions import InvalidExecution, printable
@@ -351,12 +350,13 @@ def _require_function(function: Any) -> None:
             f"{function.__qualname__} is a coroutine function. A trigger runs inside the "
             "transaction of the signal's sender, so make it a plain function."
         )
-    if not func_accepts_kwargs(function):
+    signature = _signature(function)
+    if all(each.kind is not each.VAR_KEYWORD for each in signature.parameters.values()):
         raise TypeError(
             f"{function.__qualname__} does not take the signal's arguments, of which there may "
             "be more one day: end its own with **kwargs."
         )
-    if not _takes_instance(function):
+    if not _takes_instance(signature):
         raise TypeError(
             f"{function.__qualname__} cannot be called as a trigger is, with the instance "
             "first and the signal's other arguments, such as created, by their names: write "
@@ -364,10 +364,14 @@ def _require_function(function: Any) -> None:
         )
 
 
-def _takes_instance(function: Function) -> bool:
-    """Return whether a function can be called with an instance first, and the rest by name."""
+def _signature(function: Function) -> inspect.Signature:
+    """Return how a function itself is called, whatever another decorator has wrapped in it."""
     # A static method has no signature of its own.
-    signature = inspect.signature(getattr(function, "__func__", function), follow_wrapped=False)
+    return inspect.signature(getattr(function, "__func__", function), follow_wrapped=False)
+
+
+def _takes_instance(signature: inspect.Signature) -> bool:
+    """Return whether a function can be called with an instance first, and the rest by name."""
     try:
         taken = signature.bind_partial(None, sender=None).arguments
     except TypeError:

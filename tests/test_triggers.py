@@ -135,6 +135,19 @@ def test_a_function_that_makes_queries_costs_one_savepoint(alias):
     assert begun(captured) == ["INSERT", "SAVEPOINT", "SELECT", "SELECT", "RELEASE", "INSERT"]
 
 
+@every_database
+def test_a_failing_function_leaves_no_savepoint(alias):
+    """What was begun for it is released once it is undone."""
+
+    def fail(cake, **kwargs):
+        raise ValueError(Cake.objects.using(alias).count())
+
+    on_saved_cakes(fail)
+    with transaction.atomic(using=alias), CaptureQueriesContext(connections[alias]) as captured:
+        Cake.objects.using(alias).create()
+    assert begun(captured) == ["INSERT", "SAVEPOINT", "SELECT", "ROLLBACK", "RELEASE"]
+
+
 @pytest.mark.django_db
 def test_the_function_gets_the_signals_arguments():
     """The instance comes first, then whatever the signal brings."""
@@ -221,12 +234,14 @@ def test_a_signal_of_the_projects_own_may_have_any_instance():
     Ordered.send(sender="shop", instance=cake, number=1)
     Ordered.send(sender="shop", instance="a text", number=2)
     Ordered.send(sender="shop", number=3)
+    Ordered.send(sender=Signal, instance=4)
     assert executions() == [
         {"about": "Sacher", "number": 1},
         {"about": "a text", "number": 2},
         {"about": "shop", "number": 3},
+        {"about": "4", "number": 0},
     ]
-    assert [row.source for row in Execution.objects.order_by("pk")] == [cake, None, None]
+    assert [row.source for row in Execution.objects.order_by("pk")] == [cake, None, None, None]
 
 
 @pytest.mark.django_db
@@ -326,6 +341,34 @@ def test_a_serializer_is_data(alias):
 
 
 @pytest.mark.django_db
+def test_a_project_without_rest_framework_has_triggers(python):
+    """Nothing looks for a serializer where there can be none."""
+    assert "[{'number': 7}] False\n" == python("""
+import sys
+import django
+from django.conf import settings
+
+settings.configure(
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "embedworkflow_django"],
+    EMBEDWORKFLOW={"SECRET_KEY": "sk_test_1", "DISPATCHER": "worker"},
+)
+django.setup()
+
+from django.core.management import call_command
+from django.dispatch import Signal
+from embedworkflow_django.models import Execution
+from embedworkflow_django.triggers import trigger
+
+call_command("migrate", verbosity=0)
+ordered = Signal()
+trigger(ordered, sender=None, workflow="ship")(lambda number, **kwargs: {"number": number})
+ordered.send(sender="shop", instance=7)
+print(list(Execution.objects.values_list("execution_data", flat=True)), end=" ")
+print("rest_framework" in sys.modules)
+""")
+
+
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
@@ -924,10 +967,13 @@ def test_a_rollback_that_was_wanted_before_stays_wanted():
     def fail(cake, **kwargs):
         raise ValueError
 
-    on_saved_cakes(fail)
+    def pass_by(cake, **kwargs):
+        return None
+
     with transaction.atomic():
         transaction.set_rollback(True)
-        trigger(Ordered, sender=None, workflow="x")(fail)
+        for function in (fail, pass_by):
+            trigger(Ordered, sender=None, workflow="x")(function)
         Ordered.send(sender=Cake)
         assert transaction.get_rollback()
 
@@ -1213,6 +1259,26 @@ def test_a_wrapped_function_is_found_where_it_is_written():
     assert made.defined_at.endswith(f":{name_of.__code__.co_firstlineno}")
 
 
+@pytest.mark.django_db
+def test_what_a_wrapped_function_takes_is_its_wrappers_business():
+    """Another decorator may keep the signal's arguments to itself."""
+
+    def cake_alone(function):
+        @functools.wraps(function)
+        def called(cake, **kwargs):
+            return function(cake)
+
+        return called
+
+    @trigger(post_save, sender=Cake, workflow="bake")
+    @cake_alone
+    def named(cake):
+        return {"name": cake.name}
+
+    Cake.objects.create(name="a")
+    assert executions() == [{"name": "a"}]
+
+
 async def coroutine(cake, **kwargs):
     """Be what a trigger cannot be."""
 
@@ -1267,7 +1333,14 @@ def instance_later(cake, instance, **kwargs):
     """Take the instance twice, as a method would."""
 
 
-@pytest.mark.parametrize("function", [as_a_receiver, by_name, all_by_name, instance_later])
+@functools.wraps(name_of)
+def wrapped_by_name(*, cake, **kwargs):
+    """Take the instance by its name, whatever the wrapped function does."""
+
+
+@pytest.mark.parametrize(
+    "function", [as_a_receiver, by_name, all_by_name, instance_later, wrapped_by_name]
+)
 def test_a_function_that_could_not_be_called_is_refused(function):
     """A receiver's own arguments, most likely; the message names the way to write them."""
     with pytest.raises(
