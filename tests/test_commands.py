@@ -108,6 +108,23 @@ def meanwhile(sandbox, action):
         yield
 
 
+def interrupted_twice(command, sandbox, execution):
+    """Send a command two signals while its call hangs; return its error, and see to the row."""
+    released = threading.Event()
+
+    def hang():
+        interrupt(signal.SIGTERM)
+        time.sleep(3 * interruption.ECHO)
+        interrupt(signal.SIGINT)
+        released.wait(30)
+
+    with meanwhile(sandbox, hang):
+        error = refused(command, "--database=default")
+        execution.refresh_from_db()
+        released.set()
+    return error
+
+
 class Watched(io.StringIO):
     """An output that does something once a word has been written."""
 
@@ -496,18 +513,7 @@ def test_a_signal_that_comes_while_something_is_logged_hangs_nobody(river):
 def test_a_second_signal_stops_at_once(sandbox, handlers):
     """What is in flight is left to its lease, and the exit code says so."""
     execution = services.execute("bake")
-    released = threading.Event()
-
-    def hang():
-        interrupt(signal.SIGTERM)
-        time.sleep(3 * interruption.ECHO)
-        interrupt(signal.SIGINT)
-        released.wait(30)
-
-    with meanwhile(sandbox, hang):
-        error = refused("worker", "--database=default")
-        execution.refresh_from_db()
-        released.set()
+    error = interrupted_twice("worker", sandbox, execution)
     assert error.returncode == 1
     assert "left to its lease" in str(error)
     assert execution.status == Status.QUEUED
@@ -740,18 +746,7 @@ def test_an_interrupted_sync_finishes_its_batch(sandbox, handlers):
 def test_a_second_signal_stops_a_sync_at_once(sandbox, handlers):
     """What is in flight is left to its lease."""
     execution = running()
-    released = threading.Event()
-
-    def hang():
-        interrupt(signal.SIGTERM)
-        time.sleep(3 * interruption.ECHO)
-        interrupt(signal.SIGINT)
-        released.wait(30)
-
-    with meanwhile(sandbox, hang):
-        error = refused("sync", "--database=default")
-        execution.refresh_from_db()
-        released.set()
+    error = interrupted_twice("sync", sandbox, execution)
     assert str(error) == "Interrupted."
     assert execution.claim != ""
 
