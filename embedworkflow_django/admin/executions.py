@@ -33,14 +33,6 @@ from .trigger_map import TriggerMapMixin
 from .views import PageMixin
 
 _BOX = f'<input type="checkbox" name="{ACTION_CHECKBOX_NAME}" value="{{}}" class="action-select"'
-_FILTERS = (
-    QuickViewFilter,
-    StatusFilter,
-    CreatedFilter,
-    WorkflowFilter,
-    TriggerFilter,
-    AccountFilter,
-)
 
 
 class ExecutionAdminMixin(TriggerMapMixin, overview.OverviewMixin, live.LiveListMixin, PageMixin):
@@ -65,7 +57,14 @@ class ExecutionAdminMixin(TriggerMapMixin, overview.OverviewMixin, live.LiveList
         "duration",
     )
     list_display_links = ("workflow",)
-    list_filter = _FILTERS
+    list_filter = (
+        QuickViewFilter,
+        StatusFilter,
+        CreatedFilter,
+        WorkflowFilter,
+        TriggerFilter,
+        AccountFilter,
+    )
     list_per_page = 100
     list_select_related = False
     ordering = ("-pk",)

@@ -116,9 +116,11 @@ class Command(BaseCommand):
                     unknown.difference_update(there.values_list("pk", flat=True))
                     for number in self._made_due(rows, size=batch_size):
                         made_due += number
+                        said = f"{made_due:,} made due"
                         if wait:
                             self._ask(rows)
-                        self.stdout.write(f"{made_due:,} made due{self._outcome(wait)}")
+                            said += f": {summary(self.counts)}"
+                        self.stdout.write(said)
         failures.check()
         if not made_due:
             self.stdout.write("There is nothing to ask the API about.")
@@ -152,9 +154,6 @@ class Command(BaseCommand):
         due = rows.filter(due_at__lte=timezone.now() + outbox.ahead(rows.db))
         paused = due.filter(account__in=self._pauses.accounts())
         self._unasked |= set(paused.order_by().values_list("account", flat=True).distinct())
-
-    def _outcome(self, wait: bool) -> str:
-        return f": {summary(self.counts)}" if wait else ""
 
     def _stop(self) -> None:
         self._stopping = True
