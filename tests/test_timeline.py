@@ -86,6 +86,29 @@ def test_what_came_about_at_one_moment_stands_as_it_led_to_it():
     )[1:]
 
 
+def test_what_is_written_a_little_later_stands_before_what_it_brought():
+    """An answer's event is written after the answer: the attempt came first all the same."""
+    run = execution(
+        status=Status.COMPLETED, dispatched_at=at(20), finished_at=at(60), announced_at=at(60.02)
+    )
+    stats = {"a": {"status": "completed", "scheduled_at": f"{at(20):%FT%TZ}"}}
+    events = [
+        event(60.03, "poll", Status.COMPLETED, completed_actions_count=1),
+        event(20.2, "delivery", attempt=1, remote_status="running"),
+        event(75, "person", Status.COMPLETED, verb="refresh", by="ada"),
+    ]
+
+    assert [
+        "Attempt 1: delivered",
+        "At Embed Workflow",
+        "a",
+        "Asked: news",
+        "The end",
+        "Receivers have been told",
+        "ada: refresh",
+    ] == whats(draw(run, *events, stats=stats))[2:]
+
+
 def test_bars_are_to_scale():
     """From the commit to the end, or to now."""
     rows = draw(execution(dispatched_at=at(25))).rows

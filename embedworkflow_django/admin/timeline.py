@@ -5,9 +5,10 @@ Each row of the waterfall is a row of a table, so that whoever does not see the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 from django.utils.functional import Promise
@@ -24,6 +25,10 @@ from .graph import START, Graph, Node
 # The most actions that have a row; our own steps are bounded by whoever fetches the events.
 MAX_ACTIONS = 100
 _INSTANT = timedelta(seconds=1)
+# What it may take from an answer to the event that is written of it.
+_WRITING = timedelta(seconds=10)
+# What an execution can be once the API has confirmed it.
+_CONFIRMED = set(Status.values) - {Status.QUEUED, Status.UNCONFIRMED}
 # The least width of a bar, of 100: one without any would not be drawn at all.
 _THINNEST = 0.4
 
@@ -132,24 +137,34 @@ def draw(
         unredacted: Whether the viewer may see secret values.
     """
     actions = list(_actions(execution, graph, now))
-    # What comes about at one moment stands as one thing led to the other.
-    rows = [
-        *_queued(execution, now),
-        *(_event(event, unredacted=unredacted) for event in events),
-        *_sent(execution, now),
-        *actions[:MAX_ACTIONS],
-        *_ended(execution),
-    ]
     begin, end = execution.created_at, execution.finished_at or now
-    # The API's times have whole seconds: none of its actions came before it was asked.
-    asked = execution.dispatched_at or begin
-    rows.sort(key=lambda row: max(row.first, asked) if row.kind == "action" else row.first)
+    events = sorted(events, key=lambda event: event.at)
+    asked = _recorded(execution.dispatched_at or begin, events, _CONFIRMED)
+    ended = _recorded(execution.finished_at or begin, events, {execution.status})
+    # What comes about at one moment stands as one thing led to the other. The API's times have
+    # whole seconds: none of its actions came before it was asked.
+    placed = [
+        *((row.first, row) for row in _queued(execution, now)),
+        *((event.at, _event(event, unredacted=unredacted)) for event in events),
+        *((asked, row) for row in _sent(execution, now)),
+        *((max(row.first, asked), row) for row in actions[:MAX_ACTIONS]),
+        *((max(row.first, ended), row) for row in _ended(execution)),
+    ]
+    placed.sort(key=itemgetter(0))
     scale = Scale(begin, max(end, begin + _INSTANT))
     return Timeline(
-        rows=[_shown(row, scale) for row in rows],
+        rows=[_shown(row, scale) for _at, row in placed],
         span=presentation.words(presentation.between(begin, scale.end)),
         left_out=max(0, len(actions) - MAX_ACTIONS),
     )
+
+
+def _recorded(
+    moment: datetime, events: list[ExecutionEvent], statuses: Collection[str]
+) -> datetime:
+    """Return when the event that tells of a moment was written, which is a little after it."""
+    latest = moment + _WRITING
+    return next((e.at for e in events if moment <= e.at <= latest and e.status in statuses), moment)
 
 
 # What happened

@@ -22,4 +22,5 @@ urlpatterns = [
     path("", include("shop.urls")),
     path("admin/", admin.site.urls),
     path("api/", include("embedworkflow_django.rest.urls")),
+    path("callbacks/", include("embedworkflow_django.callbacks")),
 ]
