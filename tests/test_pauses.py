@@ -94,6 +94,16 @@ def test_the_api_may_ask_for_patience(pauses):
     assert ["default"] == pauses.probes()
     assert not pauses.holds("default")
     assert [] == pauses.probes()
+    pauses.heard("default", None)
+    assert [] == pauses.accounts()
+
+
+def test_the_next_probe_is_that_of_the_account_whose_turn_is_first(pauses):
+    """However long another one pauses."""
+    for account, seconds in (("patient", 60), ("hasty", 5), ("lazy", 90)):
+        pauses.heard(account, RateLimited("slow down", status_code=429, retry_after=seconds))
+
+    assert 4 < pauses.wait() <= 5
 
 
 @pytest.mark.django_db(transaction=True)
@@ -203,6 +213,8 @@ def test_whoever_answers_is_not_away(pauses, error):
     for _ in range(2 * MISSED):
         pauses.heard("default", NotSent("connection refused"))
         pauses.heard("default", error)
+    for _ in range(MISSED - 1):
+        pauses.heard("default", NotSent("connection refused"))
 
     assert [] == pauses.accounts()
 
