@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -16,6 +17,7 @@ from embedworkflow_django.worker import Worker
 
 from . import programs
 from .databases import EVERY_DATABASE
+from .test_worker import wait_until
 
 
 @pytest.fixture(params=EVERY_DATABASE)
@@ -45,17 +47,18 @@ def test_a_working_process_leaves_one_sign_of_life(river):
     assert sign.started_at < sign.seen_at <= sign.ended_at
 
 
-def test_a_worker_that_runs_has_not_ended(river):
+def test_a_worker_that_runs_has_not_ended(river, monkeypatch):
     """Its row says what it has in hand, and has no end."""
+    monkeypatch.setattr(pulse, "EVERY", 0.05)
+    fault = river.sandbox.faults.add("slow", seconds=5, until=threading.Event())
+    river.execute()
     signs = WorkerProcess.objects.using(river.alias)
-    with river.running():
-        for _ in range(500):
-            if signs.filter(ended_at=None).exists():
-                break
-            threading.Event().wait(0.01)
-        assert signs.get().ended_at is None
+    with river.running(interval=0.1):
+        assert fault.met.wait(10)
+        wait_until(lambda: signs.filter(in_flight=1, ended_at=None).exists())
+        fault.until.set()
 
-    assert signs.get().ended_at is not None
+    assert (0, True) == (signs.get().in_flight, signs.get().ended_at is not None)
 
 
 def test_another_process_has_another_row(river, settings):
@@ -107,6 +110,11 @@ def test_transitions_are_counted_by_the_hour(river):
     assert (0, 0) == (gone.hour.minute, gone.hour.second)
     assert str(gone).endswith("nope undeliverable: 1")
 
+    river.sandbox.advance(7200)
+    river.make_due()
+    river.work()
+    assert 3 == tallies(river.alias)["bake", "completed", False]
+
 
 def test_what_is_done_inline_is_counted(river):
     """Also without threads, and without a sign of life: nobody is there to give the next one."""
@@ -118,15 +126,23 @@ def test_what_is_done_inline_is_counted(river):
 
 
 def test_old_signs_are_removed(river):
-    """Tallies and processes that nobody asks for any more."""
-    old = timezone.now() - pulse.KEEP_TALLIES - timedelta(hours=1)
-    kept = Tally.objects.using(river.alias)
-    kept.create(id="0" * 32, hour=old, from_queue=True, status=Status.FAILED)
-    WorkerProcess.objects.using(river.alias).create(name="gone:1", concurrency=1, seen_at=old)
+    """Tallies and processes that nobody asks for any more; not those of a week or of a day."""
+    now, kept = timezone.now(), Tally.objects.using(river.alias)
+    processes = WorkerProcess.objects.using(river.alias)
+    for name, more in (("old", timedelta(hours=1)), ("young", -timedelta(hours=1))):
+        kept.create(
+            id=uuid.uuid4(),
+            workflow=name,
+            hour=now - pulse.KEEP_TALLIES - more,
+            from_queue=True,
+            status=Status.FAILED,
+        )
+        processes.create(name=name, concurrency=1, seen_at=now - pulse.KEEP_PROCESSES - more)
     river.work()
 
-    assert not kept.exists()
-    assert WorkerProcess.objects.using(river.alias).get().name != "gone:1"
+    assert ["young"] == [tally.workflow for tally in kept.all()]
+    assert {"young", processes.latest("seen_at").name} == {each.name for each in processes.all()}
+    assert 2 == processes.count()
 
 
 class Chore:
