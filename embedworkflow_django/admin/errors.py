@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from ..exceptions import escape_bidi
 from ..models import Execution
@@ -58,95 +58,63 @@ def explain(execution: Execution) -> Trouble | None:
 
 
 def _advice(execution: Execution, code: int | None) -> str:
-    tell = _ADVISERS.get(code, _ADVISERS.get(code // 100) if code else _unreached)
-    return tell(execution) if tell else ""
-
-
-def _unreached(_execution: Execution) -> str:
-    return _(
-        "No usable answer came. Is the network well, and the setting BASE_URL right? "
-        "“manage.py embedworkflow_check” tells."
-    )
-
-
-def _redirected(_execution: Execution) -> str:
-    return _(
-        "The API answers from elsewhere, and the secret key is never taken along. Correct the "
-        "setting BASE_URL."
-    )
-
-
-def _refused(_execution: Execution) -> str:
-    return _(
-        "The API does not take this request as it is; sent unchanged, it is refused again. Look "
-        "for what its words name in the data and in the workflow, then run it again with other "
-        "data."
-    )
-
-
-def _not_let_in(execution: Execution) -> str:
-    return _(
-        "The secret key of the account “%(account)s” is not accepted. Put the right one into the "
-        "settings; the executions of the account wait for it, and no attempt is used up."
-    ) % {"account": execution.account}
-
-
-def _not_allowed(execution: Execution) -> str:
-    return _(
-        "The secret key of the account “%(account)s” is known, but it may not do this. Look in "
-        "Embed Workflow for what it may do, or put another one into the settings."
-    ) % {"account": execution.account}
-
-
-def _not_found(execution: Execution) -> str:
-    if execution.remote_id:
-        return _(
-            "The API does not know the execution, or no longer. Was it deleted there, or does the "
-            "account “%(account)s” have the key of another environment?"
-        ) % {"account": execution.account}
-    return _(
-        "The API knows no workflow “%(workflow)s” by its %(id_type)s. Is it spelt like that in "
-        "Embed Workflow, published, and that of the user “%(user)s” and of the environment of the "
-        "account “%(account)s”?"
-    ) % {
+    text = _UNREACHED if code is None else _ADVICE.get(code, _ADVICE.get(code // 100, ""))
+    if text is _NO_WORKFLOW and execution.remote_id:
+        text = _NO_EXECUTION
+    return str(text) % {
+        "account": execution.account,
         "workflow": escape_bidi(execution.workflow),
         "id_type": execution.id_type,
         "user": escape_bidi(execution.user_key) or "main",
-        "account": execution.account,
     }
 
 
-def _busy(_execution: Execution) -> str:
-    return _(
-        "The API is still at work on the first delivery; it is asked again under the same key."
-    )
-
-
-def _throttled(_execution: Execution) -> str:
-    return _(
-        "The API has had too many requests from this account. It is sent again by itself, no "
-        "sooner than the API asked for."
-    )
-
-
-def _broken(_execution: Execution) -> str:
-    return _(
-        "The fault is on the side of the API, and may pass by itself. If it does not, its support "
-        "wants to know the request id and the time."
-    )
-
-
-_ADVISERS: dict[int | None, Callable[[Execution], str]] = {
-    2: _broken,
-    3: _redirected,
-    4: _refused,
-    5: _broken,
-    401: _not_let_in,
-    403: _not_allowed,
-    404: _not_found,
-    408: _unreached,
-    409: _busy,
-    410: _not_found,
-    425: _throttled,
-    429: _throttled,
+_UNREACHED = _(
+    "No usable answer came. Is the network well, and the setting BASE_URL right? "
+    "“manage.py embedworkflow_check” tells."
+)
+_NO_WORKFLOW = _(
+    "The API knows no workflow “%(workflow)s” by its %(id_type)s. Is it spelt like that in Embed "
+    "Workflow, published, and that of the user “%(user)s” and of the environment of the account "
+    "“%(account)s”?"
+)
+_NO_EXECUTION = _(
+    "The API does not know the execution, or no longer. Was it deleted there, or does the account "
+    "“%(account)s” have the key of another environment?"
+)
+_THROTTLED = _(
+    "The API has had too many requests from this account. It is sent again by itself, no sooner "
+    "than the API asked for."
+)
+_BROKEN = _(
+    "The fault is on the side of the API, and may pass by itself. If it does not, its support "
+    "wants to know the request id and the time."
+)
+# By the answer's status, or else by its hundreds.
+_ADVICE: dict[int, Any] = {
+    2: _BROKEN,
+    3: _(
+        "The API answers from elsewhere, and the secret key is never taken along. Correct the "
+        "setting BASE_URL."
+    ),
+    4: _(
+        "The API does not take this request as it is; sent unchanged, it is refused again. Look "
+        "for what its words name in the data and in the workflow, then run it again with other "
+        "data."
+    ),
+    5: _BROKEN,
+    401: _(
+        "The secret key of the account “%(account)s” is not accepted. Put the right one into the "
+        "settings; the executions of the account wait for it, and no attempt is used up."
+    ),
+    403: _(
+        "The secret key of the account “%(account)s” is known, but it may not do this. Look in "
+        "Embed Workflow for what it may do, or put another one into the settings."
+    ),
+    404: _NO_WORKFLOW,
+    408: _UNREACHED,
+    409: _("The API is still at work on the first delivery; it is asked again under the same key."),
+    410: _NO_WORKFLOW,
+    425: _THROTTLED,
+    429: _THROTTLED,
 }
