@@ -82,7 +82,7 @@ def sentences(execution: Execution, now: datetime, *, refused: Container[str] = 
     tell = _TELLERS.get(execution.status, _active)
     if execution.status == Status.QUEUED and execution.account in refused:
         return [*_lost(execution), _not_let_in(execution)]
-    return [*tell(execution, now), *_stop(execution), *_overdue(execution, now)]
+    return [*tell(execution, now), *_besides(execution, now)]
 
 
 def _when(moment: datetime, now: datetime) -> str:
@@ -153,17 +153,6 @@ def _unknown(execution: Execution, now: datetime) -> Iterator[str]:
         yield from _active(execution, now)
 
 
-def _completed(_execution: Execution, _now: datetime) -> Iterator[str]:
-    yield _("Nothing: it has completed.")
-
-
-def _failed(_execution: Execution, _now: datetime) -> Iterator[str]:
-    yield _(
-        "Nothing more happens by itself. Find out which action failed, then run it again: that "
-        "starts a new execution from the beginning."
-    )
-
-
 def _undeliverable(execution: Execution, _now: datetime) -> Iterator[str]:
     yield (
         _("It was given up: nothing more is sent by itself, and no workflow is known to run.")
@@ -173,45 +162,43 @@ def _undeliverable(execution: Execution, _now: datetime) -> Iterator[str]:
     yield _("Correct what the error names, then run it again as a new execution.")
 
 
-def _unconfirmed(_execution: Execution, _now: datetime) -> Iterator[str]:
-    yield _(
-        "Nobody knows whether it started: it was sent, but the answer was lost. Look for it in "
-        "Embed Workflow, then resolve it: it did happen, and this is its remote id; or it did "
-        "not, and it is to be sent again."
-    )
-
-
-def _canceled(_execution: Execution, _now: datetime) -> Iterator[str]:
-    yield _("Nothing: it was canceled before it was sent. It can be run again.")
-
-
-def _stopped(_execution: Execution, _now: datetime) -> Iterator[str]:
-    yield _("Nothing: it was stopped. Running it again starts a new one from the beginning.")
-
-
-def _deleted(_execution: Execution, _now: datetime) -> Iterator[str]:
-    yield _("Nothing: its workflow was archived in Embed Workflow.")
+def _always(sentence: Any) -> Callable[[Execution, datetime], Iterator[str]]:
+    return lambda _execution, _now: iter([str(sentence)])
 
 
 _TELLERS: dict[str, Callable[[Execution, datetime], Iterator[str]]] = {
     Status.QUEUED: _queued,
     Status.UNKNOWN: _unknown,
-    Status.COMPLETED: _completed,
-    Status.FAILED: _failed,
-    Status.STOPPED: _stopped,
-    Status.DELETED: _deleted,
+    Status.COMPLETED: _always(gettext_lazy("Nothing: it has completed.")),
+    Status.FAILED: _always(
+        gettext_lazy(
+            "Nothing more happens by itself. Find out which action failed, then run it again: that "
+            "starts a new execution from the beginning."
+        )
+    ),
+    Status.STOPPED: _always(
+        gettext_lazy(
+            "Nothing: it was stopped. Running it again starts a new one from the beginning."
+        )
+    ),
+    Status.DELETED: _always(gettext_lazy("Nothing: its workflow was archived in Embed Workflow.")),
     Status.UNDELIVERABLE: _undeliverable,
-    Status.UNCONFIRMED: _unconfirmed,
-    Status.CANCELED: _canceled,
+    Status.UNCONFIRMED: _always(
+        gettext_lazy(
+            "Nobody knows whether it started: it was sent, but the answer was lost. Look for it in "
+            "Embed Workflow, then resolve it: it did happen, and this is its remote id; or it did "
+            "not, and it is to be sent again."
+        )
+    ),
+    Status.CANCELED: _always(
+        gettext_lazy("Nothing: it was canceled before it was sent. It can be run again.")
+    ),
 }
 
 
-def _stop(execution: Execution) -> Iterator[str]:
+def _besides(execution: Execution, now: datetime) -> Iterator[str]:
     if execution.stop_requested_at and not execution.is_final:
         yield _("A stop was asked for; the worker passes it on to the API.")
-
-
-def _overdue(execution: Execution, now: datetime) -> Iterator[str]:
     if execution.is_final and execution.due_at is not None and execution.announced_at is None:
         yield _("Its end is still to be announced to the project's receivers.")
     if execution.due_at is not None and execution.due_at < now - PATIENCE:
