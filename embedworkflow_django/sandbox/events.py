@@ -76,17 +76,19 @@ def catch_hook(
         engines.NotFoundError: No trigger has this hook.
     """
     with engine.lock:
-        for account in engine.accounts.values():
-            for trigger in account.triggers:
-                if trigger.hook_id == hook_id:
-                    mapped = _mapped(data, trigger.data_input_schema)
-                    event = trigger.event
-                    return (
-                        fire(engine, account, event, mapped, user_key=user_key)
-                        if trigger.on
-                        else []
-                    )
-        raise engines.NotFoundError(f"hook {hook_id}")
+        found = [
+            (account, trigger)
+            for account in engine.accounts.values()
+            for trigger in account.triggers
+            if trigger.hook_id == hook_id
+        ]
+        if not found:
+            raise engines.NotFoundError(f"hook {hook_id}")
+        account, trigger = found[0]
+        if not trigger.on:
+            return []
+        mapped = _mapped(data, trigger.data_input_schema)
+        return fire(engine, account, trigger.event, mapped, user_key=user_key)
 
 
 def _conditions_hold(
