@@ -326,7 +326,7 @@ def test_the_command_brings_examples():
         ("[1]", "has no key"),
         ('[{"key": "a", "colour": 1}]', 'has an unknown property "colour". Use conditions, edges'),
         ('[{"key": "a", "edges": ["b-c"]}]', "edge b-c joins no two known nodes"),
-        ("[", "Expecting"),
+        ("[", "workflows.json is no JSON: Expecting"),
     ],
 )
 def test_a_file_that_makes_no_sense_is_refused(tmp_path, capsys, content, sentence):
@@ -344,6 +344,9 @@ def test_a_file_that_makes_no_sense_is_refused(tmp_path, capsys, content, senten
         (["--workflows=/does/not/exist"], "No such file"),
         (["--fault=tired"], '"tired" is no fault'),
         (["--account=eu"], '"eu" is no account. Write name=key.'),
+        (["--certificate=/no.pem"], "No such file or directory: '/no.pem'"),
+        ([f"--certificate={__file__}"], f": '{__file__}'"),
+        (["--host=256.1.1.1"], ": '256.1.1.1:0'"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(capsys, words, sentence):
@@ -372,7 +375,7 @@ def test_a_port_in_use_is_refused(sandbox, capsys):
     port = sandbox.base_url.split(":")[2].split("/")[0]
 
     assert 2 == __main__.main([f"--port={port}"])
-    assert "in use" in capsys.readouterr().err
+    assert f"in use: '127.0.0.1:{port}'" in capsys.readouterr().err
 
 
 def test_the_command_can_be_stopped_from_another_thread(capsys):

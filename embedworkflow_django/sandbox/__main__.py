@@ -172,7 +172,10 @@ def port(text: str) -> int:
 
 
 def _add_workflows(sandbox: facade.Sandbox, path: str) -> None:
-    entries = json.loads(Path(path).read_text(encoding="utf-8"))
+    try:
+        entries = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON: {error}.") from None
     if not isinstance(entries, list):
         raise ValueError(f"{path} does not hold a list of workflows.")  # noqa: TRY004
     for entry in entries:

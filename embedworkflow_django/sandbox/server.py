@@ -39,6 +39,15 @@ class _GarbledError(Exception):
     """What came in is not HTTP as we read it."""
 
 
+@contextlib.contextmanager
+def _naming(what: str) -> Iterator[None]:
+    """Have an error of the system say what it is about."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, what) from error
+
+
 class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     """A server for one application.
 
@@ -50,7 +59,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
             vendor's SDKs speak nothing else.
 
     Raises:
-        OSError: The address is taken, or the file cannot be read.
+        OSError: The address is taken, or the file cannot be read; it names which.
     """
 
     allow_reuse_address = True
@@ -69,12 +78,14 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self._tls: ssl.SSLContext | None = None
         if certificate:
             self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._tls.load_cert_chain(certificate)
+            with _naming(certificate):
+                self._tls.load_cert_chain(certificate)
         self._connections: set[socket.socket] = set()
         self._guard = threading.Lock()
         if ":" in host:
             self.address_family = socket.AF_INET6
-        super().__init__((host, port), Connection)
+        with _naming(f"{host}:{port}"):
+            super().__init__((host, port), Connection)
         self._name = host.lower()
 
     @property
