@@ -64,12 +64,6 @@ def icon(node: Node) -> SafeString:
     )
 
 
-def times(node: Node) -> list[tuple[str, str]]:
-    """Return the moments of a node, each with its name."""
-    found = [(_("its turn"), node.scheduled_at), (word(node), node.ended_at)]
-    return [(label, presentation.timestamp(moment)) for label, moment in found if moment]
-
-
 def _silhouette(node: Node) -> str:
     if node.is_start:
         return presentation.silhouette(Status.RUNNING)
@@ -213,7 +207,9 @@ def _box(node: Node, corner: Point) -> SafeString:
 def _hover(node: Node) -> str:
     what = f"{name(node)} ({node.type})" if node.type else name(node)
     first = f"{what}: {word(node)}" if word(node) else what
-    return "\n".join([first, *(f"{label}: {moment}" for label, moment in times(node))])
+    times = ((_("its turn"), node.scheduled_at), (word(node), node.ended_at))
+    told = [f"{label}: {presentation.timestamp(moment)}" for label, moment in times if moment]
+    return "\n".join([first, *told])
 
 
 def _shortened(text: str, room: int) -> str:

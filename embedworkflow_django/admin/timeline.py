@@ -180,7 +180,9 @@ def _queued(execution: Execution, now: datetime) -> Iterator[Row]:
         end=max(created, queued_until),
         what=_("In the queue"),
         lasts=is_queued,
-        detail=_facts((_("to be started"), execution.run_at)),
+        detail=[(_("to be started"), presentation.timestamp(execution.run_at))]
+        if execution.run_at
+        else [],
     )
 
 
@@ -204,10 +206,6 @@ def _ended(execution: Execution) -> Iterator[Row]:
 
 def _instant(when: datetime, what: str, status: str) -> Row:
     return Row(start=when, end=when, what=what, status=status, tone=_TONES.get(status, "calm"))
-
-
-def _facts(*facts: tuple[str, datetime | None]) -> list[tuple[str, str]]:
-    return [(label, presentation.timestamp(moment)) for label, moment in facts if moment]
 
 
 def _event(event: ExecutionEvent, *, unredacted: bool) -> Row:
