@@ -133,12 +133,13 @@ def test_a_refusal_leaves_the_callers_transaction_alone(alias, arguments):
 
 
 @pytest.mark.parametrize("alias", EVERY_DATABASE)
-def test_a_deleted_source_is_refused(alias):
-    """An object that has lost its key cannot be referred to."""
-    cake = Cake.objects.using(alias).create()
-    cake.delete()
+@pytest.mark.parametrize(("model", "key"), [(Cake, {}), (Batch, {"oven": 3, "number": 7})])
+def test_a_deleted_source_is_refused(alias, model, key):
+    """An object that has lost its key, or each part of it, cannot be referred to."""
+    source = model.objects.using(alias).create(**key)
+    source.delete()
     with pytest.raises(InvalidExecution, match="not saved, or was deleted"):
-        services.execute("bake", source=cake)
+        services.execute("bake", source=source)
 
 
 @two_databases
@@ -411,3 +412,6 @@ def test_a_key_for_once_fits_into_a_header_and_its_column():
     }
     assert len(odd) == 5
     assert all(len(key) == 69 and key.isascii() for key in odd)
+    room = "n" * (255 - len("once:t:s:"))
+    assert intake.once_key("t", "s", room) == f"once:t:s:{room}"
+    assert len(intake.once_key("t", "s", f"{room}n")) == 69

@@ -304,8 +304,8 @@ def test_an_unknown_execution_is_not_found(api, pk):
 def test_the_filters_filter(api):
     """By status, one or several, by workflow and by source."""
     one = make(workflow="a", source_type="bakery.cake", source_id="1:2")
-    two = make("cancel", workflow="b")
-    three = make("stop", workflow="b")
+    two = make("cancel", workflow="b", source_type="bakery.cake", source_id="1")
+    three = make("stop", workflow="b", source_type="bakery.recipe", source_id="1:2")
 
     assert ids(one) == listed(api, status="failed")
     assert ids(two, one) == listed(api, status=["failed", "queued"])
@@ -315,6 +315,7 @@ def test_the_filters_filter(api):
     assert ids(one) == listed(api, source="bakery.cheapcake:1:2")
     assert [] == listed(api, source="gone.cake:1:2")
     assert ids(three, two, one) == listed(api, status="", workflow="", source="")
+    assert 200 == api.get(url(one), {"workflow": "b"}).status_code
 
 
 @pytest.mark.parametrize("query", [{"workflow": "a\0b"}, {"source": "bakery.cake:\0"}])
@@ -340,6 +341,7 @@ def test_a_filter_that_makes_no_sense_is_refused(api, query, sentence):
     answer = api.get(LIST, query)
 
     assert 400 == answer.status_code
+    assert query.keys() == answer.json().keys()
     assert sentence in str(answer.json())
 
 

@@ -440,12 +440,14 @@ def test_execute_many_stores_all_or_nothing(alias, heard):
 
 @pytest.mark.parametrize("alias", EVERY_DATABASE)
 @pytest.mark.parametrize("status", Status.values)
-def test_any_execution_can_be_run_again(alias, status, heard):
+def test_any_execution_can_be_run_again(alias, status, heard, settings):
     """A new row asks for the same; the old one is left alone, and both know of each other."""
+    settings.EMBEDWORKFLOW = {"ACCOUNTS": {"eu": {"SECRET_KEY": "sk_test_eu"}}}
     cake = Cake.objects.using(alias).create()
     old = stored(
         status,
         alias,
+        account="eu",
         execution_data={"n": 1},
         user_key="jane",
         id_type="id",
@@ -454,12 +456,14 @@ def test_any_execution_can_be_run_again(alias, status, heard):
         source_type="bakery.cake",
         source_id=str(cake.pk),
     )
-    before = Execution.objects.using(alias).values().get()
+    before, begun_at = Execution.objects.using(alias).values().get(), timezone.now()
     again = services.run_again(old, by="Ann")
     assert Execution.objects.using(alias).values().get(pk=old.pk) == before
     row = Execution.objects.using(alias).get(pk=again.pk)
     assert row.run_again_of == old
     assert row.status == Status.QUEUED
+    assert begun_at <= row.created_at == row.due_at
+    assert (row.account, row.workflow) == ("eu", "bake")
     assert row.execution_data == {"n": 1}
     assert row.idempotency_key is None
     assert row.source == cake

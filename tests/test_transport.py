@@ -955,3 +955,14 @@ def test_a_reader_whose_time_is_up_waits_no_more():
             theirs.sendall(b"late")
             with pytest.raises(TimeoutError):
                 reader.readinto(bytearray(4))
+
+
+def test_a_reader_gives_each_piece_what_is_left_of_the_time():
+    """Or the last one could take as long again as the whole answer may."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(20)
+        with TimedReader(ours) as reader:
+            theirs.sendall(b"ab")
+            assert [reader.readinto(bytearray(1)) for _ in range(2)] == [1, 1]
+            assert 0 < ours.gettimeout() < 20

@@ -188,7 +188,7 @@ class ExecuteSerializer(_StrictSerializer):
             if not self.context["request"].user.has_perm(right):
                 return None
             found: Model | None = Execution(source_type=label, source_id=key).source
-        except (LookupError, ValueError, TypeError, OverflowError, RecursionError):
+        except (LookupError, TypeError, OverflowError, RecursionError):
             return None
         return found
 
