@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 
@@ -48,6 +49,11 @@ def eu(river, **changes):
     }
 
 
+def of_one_account(captured):
+    """Return the statements that ask for the rows of one account."""
+    return [q["sql"] for q in captured if re.search(r"WHERE .*\baccount\b\W* = ", q["sql"])]
+
+
 @pytest.mark.parametrize("policy", ["resend", "hold"])
 def test_an_account_that_never_answers_delays_no_other(river, policy):
     """Its backlog fills its own lane; another account's fresh execution goes out meanwhile."""
@@ -89,6 +95,44 @@ def test_a_rate_is_kept_to_the_end(river):
     assert 220 == river.rows().filter(status=Status.RUNNING).count()
     # A hundred may have been saved up; the others wait for theirs.
     assert time.monotonic() - began > (220 - 100 - 1) / 100
+
+
+def test_a_rate_of_less_than_one_a_second_is_kept(river):
+    """One goes out at once, the next one when its turn comes; another account's waits for none."""
+    account = f"slow_{river.alias}"
+    river.configure(ACCOUNTS={account: eu(river, RATE=0.01)})
+    queue(river, 2, account=account)
+    with river.running(interval=0.05) as running:
+        wait_until(lambda: river.rows().filter(status=Status.RUNNING).exists())
+        fresh = river.execute()
+        running.wake()
+        wait_until(lambda: river.row(fresh).status == Status.RUNNING)
+
+    assert 2 == len(river.executed)
+
+
+def test_what_is_sent_inline_counts_towards_a_rate(river):
+    """It waits for no turn of its own, and whoever comes next waits for those that it took."""
+    account = f"inline_{river.alias}"
+    river.configure(ACCOUNTS={account: eu(river, RATE=0.01)})
+    queue(river, 1, account=account)
+    river.work()
+    queue(river, 3, account=account)
+    assert 3 == Worker(aliases=[river.alias]).run_inline(river.alias)
+    queue(river, 1, account=account)
+    late = Worker(aliases=[river.alias])
+    late.run_until_idle(timeout=0.2)
+
+    assert (4, []) == (len(river.executed), late.unreached)
+
+
+def test_accounts_that_are_at_rest_cost_no_further_statements(river):
+    """It is asked for all of them at once."""
+    river.configure(ACCOUNTS={"eu": eu(river)})
+    with CaptureQueriesContext(connections[river.alias]) as captured:
+        river.work()
+
+    assert [] == of_one_account(captured)
 
 
 def test_a_rate_ends_nothing_early_where_nothing_is_due(river):
@@ -149,7 +193,12 @@ def test_one_account_costs_no_further_statements(river):
     with CaptureQueriesContext(connections[river.alias]) as captured:
         river.work()
 
-    assert not [query for query in captured if '"account" = ' in query["sql"].lower()]
+    assert [] == of_one_account(captured)
+
+
+def test_no_account_has_more_threads_than_one_claim_brings():
+    """However many are asked for."""
+    assert 500 == Worker(aliases=[], concurrency=501).concurrency
 
 
 @pytest.mark.parametrize("rate", [0, -1, True, "5", float("inf"), float("nan")])

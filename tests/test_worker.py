@@ -589,9 +589,10 @@ def test_what_is_made_due_during_a_call_is_due_after_it(river):
         wait_until(lambda: river.row(row).status == Status.STOPPED)
 
 
-def test_hold_claims_nothing_ahead(river):
+@pytest.mark.parametrize("rate", [None, 100])
+def test_hold_claims_nothing_ahead(river, rate):
     """A claim says that a POST may have been received, so only what can be sent at once is."""
-    river.configure(ON_LOST_ANSWER="hold")
+    river.configure(ON_LOST_ANSWER="hold", RATE=rate)
     fault = river.sandbox.faults.add("slow", seconds=5, until=threading.Event())
     services.execute_many([{"workflow": "bake"}] * 10)
     with river.running(concurrency=2) as worker:
