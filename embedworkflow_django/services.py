@@ -352,7 +352,8 @@ def called_back(execution: Execution) -> None:
     at_the_api = Q(status__in=[Status.RUNNING, Status.UPCOMING, Status.UNKNOWN])
     lost = Q(status=Status.QUEUED, sent_at__isnull=False, claim="")
     values = {"due_at": now, "claim": "", "polls": 0, "misses": 0}
-    row = Execution.objects.using(using).filter(pk=execution.pk)
+    # One whose status has changed meanwhile was just looked at.
+    row = Execution.objects.using(using).filter(pk=execution.pk, status=execution.status)
     events = ExecutionEvent.objects.using(using)
     note = {"execution": execution, "source": ExecutionEvent.Source.CALLBACK}
     with transaction.atomic(using=using):

@@ -107,6 +107,13 @@ class Lives(RuleBasedStateMachine):
         if remote_id is not None:
             self.river.sandbox.set_status(remote_id, word)
 
+    @rule(pk=executions)
+    def call_back(self, pk):
+        """A workflow calls, at whatever time: nobody's status changes by that."""
+        row = self.river.rows().get(pk=pk)
+        services.called_back(row)
+        assert row.status == self.river.rows().get(pk=pk).status
+
     @rule(hold=st.booleans())
     def change_what_a_lost_answer_means(self, hold):
         """A setting changes under way."""
