@@ -224,20 +224,26 @@ class Settings:
         ):
             del others
             raise ConfigurationError(f'{SETTING}["ACCOUNTS"] should be a dict of dicts.')
-        for alias in others:
-            if not (0 < len(alias) <= LONGEST_ALIAS and alias.isprintable()):
-                raise ConfigurationError(
-                    f'{SETTING}["ACCOUNTS"]: an alias should be 1 to {LONGEST_ALIAS} printable '
-                    f"characters, not {values.without_keys(repr(alias))}."
-                )
+        unfit = [alias for alias in others if not _is_fit(alias)][:1]
+        if unfit:
+            said = values.without_keys(repr(unfit[0]))
+            del others, unfit
+            raise ConfigurationError(
+                f'{SETTING}["ACCOUNTS"]: an alias should be 1 to {LONGEST_ALIAS} printable '
+                f"characters, not {said}."
+            )
         return [DEFAULT_ACCOUNT, *(alias for alias in others if alias != DEFAULT_ACCOUNT)]
 
 
 settings = Settings()
 
 
-# What raises below keeps no dict of the settings in its frame: an error's page and collectors of
-# errors show the frames' locals, and would show the keys with them.
+# What raises in this module keeps no dict of the settings in its frame: an error's page and
+# collectors of errors show the frames' locals, and would show the keys with them.
+
+
+def _is_fit(alias: str) -> bool:
+    return 0 < len(alias) <= LONGEST_ALIAS and alias.isprintable()
 
 
 def _own(alias: str, given: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -31,6 +31,12 @@ def db_alias():
     return "default"
 
 
+@pytest.fixture(scope="session")
+def live_server(django_db_setup, live_server):
+    """A server that starts once the test databases have their names: before, it shares them."""
+    return live_server
+
+
 @pytest.fixture(autouse=True)
 def _callbacks(settings):
     settings.EMBEDWORKFLOW = {**settings.EMBEDWORKFLOW, "CALLBACK_URL": BASE}

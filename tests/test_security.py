@@ -148,6 +148,7 @@ MISTAKES = {
     "a setting that cannot be read": {"SECRET_KEY": KEY, "USER_KEY": 5},
     "one of another account": {"SECRET_KEY": KEY, "ACCOUNTS": {"eu": {"TIMEOUT": 0}}},
     "an account without a key": {"ACCOUNTS": {"eu": {"SECRET_KEY": KEY}, "us": {}}},
+    "an alias that no column takes": {"ACCOUNTS": {"eu\n": {"SECRET_KEY": KEY}}},
     "accounts that are none": {"ACCOUNTS": {"eu": {"SECRET_KEY": KEY}, "us": None}},
     "a key in a wrong type": {"SECRET_KEY": KEY.encode()},
     "a key with a line's end": {"SECRET_KEY": f"{KEY}\n"},
@@ -173,6 +174,17 @@ def test_after_no_mistake_in_the_settings_the_key_shows(written, settings, caplo
         reporter = ExceptionReporter(RequestFactory().get("/"), *about)
         shown = [str(error), locals_of(error), reporter.get_traceback_html(), caplog.text]
         assert [] == [text for text in shown if KEY in text]
+
+
+@pytest.mark.parametrize(
+    "written", [[("SECRET_KEY", KEY)], {"ACCOUNTS": {f"{KEY}\n": {}}}], ids=["no dict", "alias"]
+)
+def test_a_key_in_a_place_that_django_would_show_is_not_shown_by_us(written, settings):
+    """Its page with DEBUG lists the settings, and hides what is named like a secret only."""
+    settings.EMBEDWORKFLOW = written
+    error = error_of(partial(services.execute, "bake"))
+
+    assert KEY not in f"{error!r}{locals_of(error)}"
 
 
 def error_of(attempt):
