@@ -279,6 +279,23 @@ def test_a_fault_that_makes_no_sense_is_named():
     assert re.match(r"CommandError: --fault: .*bogus", done.stderr)
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--hours-per-second", "0"], "argument --hours-per-second: 0 should be more than 0."),
+        (["--every", "-1"], "argument --every: -1 should be more than 0."),
+        (["--database", "/nowhere/at/all"], "there is no folder /nowhere/at."),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_an_option_that_makes_no_sense_ends_in_a_sentence(words, sentence):
+    """Not in a traceback, nor in a flood of orders."""
+    done = manage("demo", "--headless", *words)
+
+    assert done.returncode
+    assert done.stderr.rstrip().endswith(sentence)
+
+
 def test_a_port_in_use_is_said_with_the_way_out(database):
     """The message names the port and the option, and nothing was begun."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -6,7 +6,7 @@ import signal
 import tempfile
 import threading
 import time
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -45,14 +45,14 @@ class Command(BaseCommand):
         add("--orders", type=int, default=4, help="Orders to begin with. Default: %(default)s.")
         add(
             "--every",
-            type=float,
+            type=_positive,
             default=15.0,
             metavar="SECONDS",
             help="Time between further orders. Default: %(default)s.",
         )
         add(
             "--hours-per-second",
-            type=float,
+            type=_positive,
             default=4.0,
             metavar="HOURS",
             help="How much of a workflow's time passes in a second. Default: %(default)s.",
@@ -169,6 +169,12 @@ class Command(BaseCommand):
         terminal.say(f"  {self.style.SUCCESS(summary)}.")
 
 
+def _positive(text: str) -> float:
+    if (value := float(text)) > 0:
+        return value
+    raise ArgumentTypeError(f"{text} should be more than 0.")
+
+
 def _unsettled() -> bool:
     """Return whether anybody still has to look at an execution, or to tell its receivers."""
     return Execution.objects.exclude(due_at=None).exists()
@@ -221,6 +227,8 @@ def _database(path: str | None, *, temporary: bool) -> Iterator[None]:
             )
             path = str(Path(folder) / "demo.sqlite3")
         if path is not None:
+            if not (parent := Path(path).resolve().parent).is_dir():
+                raise CommandError(f"--database {path}: there is no folder {parent}.")
             # The handler gives each thread's connection these very dicts.
             settings.DATABASES["default"]["NAME"] = path
         yield
