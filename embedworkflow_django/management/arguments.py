@@ -12,6 +12,21 @@ from django.db import connections
 from .. import conf, env, outbox
 
 
+def add_databases(parser: argparse.ArgumentParser, what: str) -> None:
+    """Declare the option whose values ``databases`` takes.
+
+    Args:
+        parser: The command's.
+        what: What is done with each database, such as ``to prune``.
+    """
+    parser.add_argument(
+        "--database",
+        action="append",
+        metavar="ALIAS",
+        help=f"Database {what}; repeatable. Default: all that hold executions.",
+    )
+
+
 def databases(given: Iterable[str] | None) -> list[str]:
     """Return the databases to work on: those given, or all that admit executions.
 

@@ -90,12 +90,7 @@ class Command(BaseCommand):
             metavar="ROWS",
             help="Rows in one transaction. At most 10000. Default: %(default)s.",
         )
-        parser.add_argument(
-            "--database",
-            action="append",
-            metavar="ALIAS",
-            help="Database to prune; repeatable. Default: all that hold executions.",
-        )
+        arguments.add_databases(parser, "to prune")
 
     def handle(
         self,

@@ -56,12 +56,7 @@ class Command(BaseCommand):
             help="End with exit code 1 if no worker has given a sign of life for longer; one that "
             "works gives one every five seconds. Default: never.",
         )
-        parser.add_argument(
-            "--database",
-            action="append",
-            metavar="ALIAS",
-            help="Database to look at; repeatable. Default: all that hold executions.",
-        )
+        arguments.add_databases(parser, "to look at")
 
     def handle(
         self,

@@ -63,12 +63,7 @@ class Command(BaseCommand):
             metavar="ROWS",
             help="Executions made due at once. At most 10000. Default: %(default)s.",
         )
-        parser.add_argument(
-            "--database",
-            action="append",
-            metavar="ALIAS",
-            help="Database to work on; repeatable. Default: all that hold executions.",
-        )
+        arguments.add_databases(parser, "to work on")
 
     def handle(
         self,

@@ -52,12 +52,7 @@ class Command(BaseCommand):
             metavar="SECONDS",
             help="Longest time between two looks at a database. Default: %(default)s.",
         )
-        parser.add_argument(
-            "--database",
-            action="append",
-            metavar="ALIAS",
-            help="Database to work on; repeatable. Default: all that hold executions.",
-        )
+        arguments.add_databases(parser, "to work on")
 
     def handle(
         self,
