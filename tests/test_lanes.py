@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from embedworkflow_django import conf, services, worker
 from embedworkflow_django.exceptions import RateLimited
+from embedworkflow_django.lanes import Lane
 from embedworkflow_django.models import Execution, Status
 from embedworkflow_django.pauses import Pauses
 from embedworkflow_django.worker import Worker
@@ -109,6 +110,19 @@ def test_a_rate_of_less_than_one_a_second_is_kept(river):
         wait_until(lambda: river.row(fresh).status == Status.RUNNING)
 
     assert 2 == len(river.executed)
+
+
+def test_a_turn_is_waited_for_only_where_it_is_what_holds_a_call_up(settings):
+    """Not while one is left, nor while all threads have something to do."""
+    accounts = {"waits": {"SECRET_KEY": "sk_test_1", "RATE": 0.5}}
+    settings.EMBEDWORKFLOW = {"SECRET_KEY": "sk_test_1", "ACCOUNTS": accounts}
+    lane = Lane("waits", concurrency=1)
+    assert None is lane.wait()
+    lane.take()
+    assert None is lane.wait()
+    lane.put_down()
+
+    assert 1 < lane.wait() <= 2
 
 
 def test_what_is_sent_inline_counts_towards_a_rate(river):
