@@ -222,7 +222,7 @@ class Worker:
             token=self.token,
             now=timezone.now(),
             lease=conf.settings.lease,
-            limit=LARGEST_BATCH if ids is None else len(ids),
+            limit=LARGEST_BATCH,
             ids=ids,
         )
         for each in claimed:

@@ -97,12 +97,12 @@ def test_polls_slow_down_while_nothing_moves_and_speed_up_when_something_does(ri
 
 
 def test_an_unchanged_poll_makes_no_event(river, running):
-    """The history has what has moved."""
-    river.work()
+    """The history has what has moved, and so have the counts."""
+    assert 1 == river.work().counts["moved"]
     count = river.row().events.count()
     for _ in range(3):
         river.make_due()
-        river.work()
+        assert 1 == river.work().counts["unchanged"]
 
     assert count == river.row().events.count()
 

@@ -71,7 +71,7 @@ def test_a_wake_up_is_heard_at_once(river):
 
 
 def test_an_idle_loop_asks_the_database_about_once_a_second(river):
-    """One statement for each look, and a sign of life now and then; no matter what is finished."""
+    """One statement for each look, and a sign of life now and then; also once it was woken."""
     statements = []
 
     def count(execute, sql, params, many, context):
@@ -89,17 +89,18 @@ def test_an_idle_loop_asks_the_database_about_once_a_second(river):
 
     thread = threading.Thread(target=run)
     thread.start()
+    worker.wake()
     began = time.monotonic()
-    wait_until(lambda: len(statements) >= 14)
+    wait_until(lambda: len(statements) >= 16)
     took = time.monotonic() - began
     looks = [sql for sql in statements if "due_at" in sql and sql.startswith("SELECT")]
     worker.stop()
     thread.join(10)
 
-    # The first claim looks without asking whether it is worth it.
+    # The first claim looks without asking whether it is worth it, and that of who was woken.
     assert len(looks) <= 3 + took / 0.2
-    # The first claim, and the first sign of life: its row, and what is older than it is kept.
-    assert len(statements) - len(looks) <= 14
+    # These claims, and the first sign of life: its row, and what is older than it is kept.
+    assert len(statements) - len(looks) <= 15
 
 
 @pytest.mark.parametrize("alias", EVERY_DATABASE[1:])
@@ -403,8 +404,10 @@ def test_run_inline_announces_what_was_final(river, heard):
     river.work()
     river.rows().update(announced_at=None, due_at=timezone.now())
     heard.connect("execution_finished")
+    calls = len(river.sandbox.requests)
     Worker(aliases=["default"]).run_inline("default", [river.row().pk])
 
+    assert calls == len(river.sandbox.requests)
     assert ["execution_finished"] == heard.names()
     assert None is river.row().due_at
 
