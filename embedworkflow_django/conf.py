@@ -95,7 +95,7 @@ def is_test_run() -> bool:
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the word of ``known`` that ``word`` may have been meant for, in whatever case."""
     folded = {each.casefold(): each for each in sorted(known)}
-    near = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word.casefold(), folded)
     return folded[near[0]] if near else None
 
 
