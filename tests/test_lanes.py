@@ -201,6 +201,17 @@ def test_rows_of_an_account_that_is_no_more_are_found(river, monkeypatch):
         wait_until(lambda: "'gone'" in river.row(stray).last_error)
 
 
+def test_who_looks_for_them_leaves_a_paused_account_alone(river, monkeypatch):
+    """Its rows are not what is looked for."""
+    monkeypatch.setattr(worker, "STRANGERS", 0.0)
+    pauses = Pauses()
+    pauses.heard("default", RateLimited("slow down", retry_after=60))
+    row = river.execute()
+
+    assert 0 == Worker(aliases=[river.alias], pauses=pauses)._claim()
+    assert None is river.row(row).sent_at
+
+
 def test_one_account_costs_no_further_statements(river):
     """Where there is no other account, nothing is asked for one."""
     queue(river, 20)
