@@ -79,6 +79,7 @@ def test_an_idle_loop_asks_the_database_about_once_a_second(river):
         return execute(sql, params, many, context)
 
     worker = Worker(aliases=["default"], interval=0.2)
+    worker._strangers_at = 0.0  # It is time for that, too; once.
 
     def run():
         try:
@@ -91,7 +92,7 @@ def test_an_idle_loop_asks_the_database_about_once_a_second(river):
     thread.start()
     worker.wake()
     began = time.monotonic()
-    wait_until(lambda: len(statements) >= 16)
+    wait_until(lambda: len(statements) >= 17)
     took = time.monotonic() - began
     looks = [sql for sql in statements if "due_at" in sql and sql.startswith("SELECT")]
     worker.stop()
@@ -100,7 +101,8 @@ def test_an_idle_loop_asks_the_database_about_once_a_second(river):
     # The first claim looks without asking whether it is worth it, and that of who was woken.
     assert len(looks) <= 3 + took / 0.2
     # These claims, and the first sign of life: its row, and what is older than it is kept.
-    assert len(statements) - len(looks) <= 15
+    assert len(statements) - len(looks) <= 16
+    assert 1 == len([sql for sql in statements if "account NOT IN" in sql])
 
 
 @pytest.mark.parametrize("alias", EVERY_DATABASE[1:])
@@ -299,6 +301,30 @@ def test_a_slow_receiver_keeps_its_lease(river):
 
     assert 1 == len(calls)
     assert None is river.row().due_at
+
+
+def test_an_end_that_is_being_told_is_not_told_again(river):
+    """Also where its lease has run out meanwhile, as if it could not be prolonged."""
+    release, calls = threading.Event(), []
+
+    def slow(execution, **kwargs):
+        calls.append(execution.pk)
+        release.wait(20)
+
+    river.execute(workflow="nope")
+    signals.execution_finished.connect(slow)
+    try:
+        with river.running(interval=0.1) as worker:
+            wait_until(lambda: calls)
+            river.rows().update(due_at=timezone.now())
+            worker.wake()
+            wait_until(lambda: river.row().due_at > timezone.now())
+            release.set()
+            wait_until(lambda: river.row().announced_at)
+    finally:
+        signals.execution_finished.disconnect(slow)
+
+    assert 1 == len(calls)
 
 
 def test_a_receiver_that_raises_is_logged_and_hurts_nobody(river, caplog):
