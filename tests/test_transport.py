@@ -880,6 +880,10 @@ PLANS = {
     "redirect that repeats it": wire.answer(302, b"", Location=f"http://x.invalid/{KEY}"),
     "garbage that repeats it": wire.answer(201, f"<html>{KEY}".encode()),
     "object that repeats it": wire.answer(201, {"key": KEY}),
+    "status line that repeats it": wire.Close(f"{KEY}\r\n\r\n".encode()),
+    "chunk that repeats it": wire.Close(
+        f"HTTP/1.1 201 X\r\nTransfer-Encoding: chunked\r\n\r\n{KEY}\r\n".encode()
+    ),
     "reset": wire.Reset(),
     "silence": wire.Silence(),
     "truncated": wire.Close(b"HTTP/1.1 201 X\r\nContent-Length: 99\r\n\r\n{"),
@@ -921,6 +925,16 @@ def test_the_key_shows_in_no_error_without_an_answer(make, caplog):
 
     assert KEY not in shown + caplog.text
     assert error.__context__ is None
+
+
+@pytest.mark.parametrize("plan", [wire.answer(404, b""), wire.Reset()], ids=["404", "reset"])
+def test_the_key_shows_in_no_error_although_it_was_given_for_an_identifier(server, make, plan):
+    """The path, which each error tells, holds what the caller has mistaken for one."""
+    server.plan(plan)
+    error = failure(make(server.base_url).execute_workflow, KEY)
+
+    assert error.path == "/workflows/…/execute"
+    assert KEY not in f"{error!r}{error}{vars(error)}"
 
 
 def test_the_key_shows_in_nothing_that_holds_it(server, make):

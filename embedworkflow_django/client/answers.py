@@ -64,7 +64,7 @@ class Answer:
     headers: Mapping[str, str] = field(repr=False)
     content: bytes = field(repr=False)
     secret: SecretKey
-    broken: Problem | None
+    broken: Problem | None = field(repr=False)
 
     def raise_for_status(self) -> None:
         """Do nothing if the answer is a whole success.
@@ -149,8 +149,6 @@ class Answer:
             return payload.from_json(raw)
         except ValueError as error:
             problem = str(error)
-        # Whoever is shown this frame's locals need not see what the server said.
-        del raw
         raise self.error(exceptions.InvalidAnswer, problem)
 
     def _text(self) -> str:
