@@ -681,11 +681,14 @@ class Worker:
         first = min(FIRST_DATABASE_PAUSE, self.interval)
         wait = min(LONGEST_DATABASE_PAUSE, first * 2**doublings)
         self._down[using] = time.monotonic() + wait
+        # One that can be reached may never have been migrated.
+        hint = f" If its tables are missing, run: manage.py migrate --database={using}"
         logger.warning(
-            "Database %r failed; trying again in %.1f s: %s",
+            "Database %r failed; trying again in %.1f s: %s%s",
             using,
             wait,
-            error,
+            str(error).strip(),
+            hint if connections[using].connection else "",
             extra={"event_name": "database_failed", "database": using, "seconds": wait},
         )
         connections[using].close()
@@ -723,7 +726,7 @@ class Worker:
     def _do_chores(self) -> bool:
         """Do once what else is to be done; return whether more waits."""
         more = False
-        for using in self.aliases:
+        for using in (alias for alias in self.aliases if not self._failures[alias]):
             for chore in chores:
                 try:
                     more |= chore(using)

@@ -568,6 +568,7 @@ def test_a_database_that_is_away_keeps_no_worker_from_the_others(river, with_ano
 
     assert error.startswith("Database 'another' failed, as the log says.")
     assert "Database 'another' failed; trying again in " in warnings
+    assert "migrate" not in warnings
     assert river.row(row).status == Status.RUNNING
 
 

@@ -526,7 +526,7 @@ def test_a_database_that_stays_away_costs_no_processor(river, monkeypatch):
     assert used < 0.35
 
 
-def test_a_database_that_is_back_is_soon_seen_by_who_looks_seldom(river):
+def test_a_database_that_is_back_is_soon_seen_by_who_looks_seldom(river, caplog):
     """A worker that commits tell may look once a minute; a failure is no reason to wait as long."""
     first = river.execute()
     with connection.cursor() as cursor, river.running(interval=60.0) as worker:
@@ -537,6 +537,8 @@ def test_a_database_that_is_back_is_soon_seen_by_who_looks_seldom(river):
         wait_until(lambda: worker._failures["default"])
         cursor.execute("ALTER TABLE away RENAME TO embedworkflow_execution")
         wait_until(lambda: river.row(row).status == Status.RUNNING)
+    assert caplog.text.count("run: manage.py migrate --database=default") >= 1
+    assert "chore" not in caplog.text
 
 
 def test_a_database_that_is_away_for_a_day_ends_no_worker(river, monkeypatch):
