@@ -635,8 +635,8 @@ def test_hold_claims_nothing_ahead(river, rate):
 
 
 def test_a_claim_of_what_is_in_hand_prolongs_it(river):
-    """A worker that outlives its own lease sends nothing twice."""
-    river.configure(LEASE=2, TIMEOUT=(0.5, 10))
+    """A worker that outlives its own lease sends nothing twice, and asks no sooner for that."""
+    river.configure(LEASE=2, TIMEOUT=(0.5, 10), POLL=(600, 600, 36000))
     fault = river.sandbox.faults.add("slow", seconds=5, until=threading.Event())
     river.execute()
     with river.running(interval=0.1):
@@ -647,6 +647,7 @@ def test_a_claim_of_what_is_in_hand_prolongs_it(river):
         wait_until(lambda: river.row().status == Status.RUNNING)
 
     assert 1 == len(river.executed)
+    assert timedelta(seconds=600) == river.row().due_at - river.row().dispatched_at
 
 
 def test_what_came_too_late_to_the_front_is_not_sent(river):
