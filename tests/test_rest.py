@@ -289,6 +289,14 @@ def test_pages_follow_a_cursor_on_the_key(api):
     assert ids(*rows[2:4]) == [row["id"] for row in page["results"]]
 
 
+def test_a_page_has_500_rows_at_the_most(api):
+    """Whoever asks for more gets the next page for the rest."""
+    Execution.objects.bulk_create(Execution(workflow="w") for _ in range(501))
+
+    assert 500 == len(listed(api, page_size=1000))
+    assert 100 == len(listed(api))
+
+
 @pytest.mark.parametrize("cursor", ["cD1ub25zZW5zZQ==", "nonsense", "cD0x"])
 def test_a_cursor_that_is_not_ours_is_not_found(api, cursor):
     """A cursor that was made up is a clear answer, not a server error."""
@@ -588,15 +596,18 @@ def test_a_number_that_a_database_writes_otherwise_is_the_same(api, number):
         {"execution_data": {"a": 2}},
         {"user_key": "ada"},
         {"id_type": "hashid"},
-        {"source": "auth.group:17"},
+        {"source": None},
+        {"source": "auth.group:18"},
+        {"source": "auth.user:17"},
     ],
-    ids=lambda changes: next(iter(changes)),
+    ids=lambda changes: "-".join(map(str, next(iter(changes.items())))),
 )
 def test_an_idempotency_key_is_not_for_something_else(api, changes):
     """The same key with another request is refused, instead of answered with the wrong thing."""
     headers = {"Idempotency-Key": "order-17"}
-    first = {"workflow": "w", "execution_data": {"a": 1}}
-    Group.objects.create(pk=17)
+    first = {"workflow": "w", "execution_data": {"a": 1}, "source": "auth.group:17"}
+    Group.objects.bulk_create(Group(pk=pk, name=pk) for pk in (17, 18))
+    User.objects.create(pk=17)
     api.post(LIST, first, format="json", headers=headers)
 
     answer = api.post(LIST, first | changes, format="json", headers=headers)
