@@ -232,9 +232,13 @@ def test_what_comes_back_from_a_database_is_the_same(sent, returned):
         (1, "1"),
         (None, 0),
         ([1, 2], [2, 1]),
+        ([1, 2], [1, 3]),
         ([1], [1, 1]),
+        ([1], 1),
         ({"a": 1}, {"a": 1, "b": None}),
+        ({"a": 1, "b": 2}, {"a": 1, "b": 3}),
         ({"a": 1}, [1]),
+        ({"a": 1}, ["a"]),
     ],
 )
 def test_what_reads_alike_is_not_the_same(one, other):

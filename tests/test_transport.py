@@ -830,14 +830,18 @@ def test_an_answer_as_large_as_the_limit_is_read(server, make):
     assert make(server.base_url, max_answer_size=size).execute_workflow("w").id == ID
 
 
-def test_a_chunk_without_end_is_not_read_to_its_end(server, make):
+@pytest.mark.parametrize(
+    ("length", "words"),
+    [("-1", "a chunk has a negative length"), ("-2", "broke off"), ("f" * 30, "broke off")],
+)
+def test_a_chunk_without_end_is_not_read_to_its_end(server, make, length, words):
     """A length of -1 means all that comes to whoever trusts it, however much that is."""
-    head = b"HTTP/1.1 201 X\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n"
+    head = f"HTTP/1.1 201 X\r\nTransfer-Encoding: chunked\r\n\r\n{length}\r\n".encode()
     server.plan(wire.Close(head + b"x" * 100_000))
     error = failure(make(server.base_url).execute_workflow, "w")
 
     assert type(error) is exceptions.InvalidAnswer
-    assert "negative length" in error.message
+    assert words in error.message
 
 
 def test_after_a_bad_answer_the_next_call_works(server, make):

@@ -39,7 +39,6 @@ _FAILURES = (requests.RequestException, HTTPError, HTTPException, OSError)
 _UNREADABLE = (*_FAILURES, ValueError, OverflowError)
 _SURELY_NOT_SENT = (
     requests.ConnectTimeout,
-    ConnectTimeoutError,
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidSchema,
 )
