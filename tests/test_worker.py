@@ -754,7 +754,7 @@ def test_a_poll_that_cannot_be_stored_is_repeated(river, refusing):
         river.work()
 
     after = river.row(row)
-    assert Status.RUNNING == after.status
+    assert (Status.RUNNING, 1, 1) == (after.status, after.attempts, after.polls)
     assert after.last_error.endswith("could not be stored: IntegrityError")
     assert after.due_at > timezone.now()
 
