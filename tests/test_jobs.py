@@ -324,14 +324,25 @@ def test_a_job_that_is_canceled_meanwhile_undoes_the_row_in_hand(river, person):
     assert {Status.QUEUED} == {river.row(row).status for row in rows}
 
 
+def left_with(*codenames):
+    """Take all rights but these from a superuser."""
+
+    def lose(user):
+        User.objects.filter(pk=user.pk).update(is_superuser=False)
+        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+
+    return lose
+
+
 @pytest.mark.parametrize(
     ("loss", "reason"),
     [
         (lambda user: User.objects.filter(pk=user.pk).delete(), "no active account"),
         (lambda user: User.objects.filter(pk=user.pk).update(is_active=False), "no active account"),
-        (lambda user: User.objects.filter(pk=user.pk).update(is_superuser=False), "has no right"),
+        (left_with("cancel_execution"), "no right “embedworkflow.view_execution”"),
+        (left_with("view_execution"), "no right “embedworkflow.cancel_execution”"),
     ],
-    ids=["deleted", "inactive", "right lost"],
+    ids=["deleted", "inactive", "view lost", "verb lost"],
 )
 def test_who_has_lost_the_right_has_nothing_done(river, person, loss, reason):
     """It is asked for again before each part."""
