@@ -612,7 +612,7 @@ class Worker:
             return change.adding(due_at=now) if _key(ended.claimed) in self._again else change
         if mirror.listening(change):
             return change.adding(due_at=now + conf.settings.lease, claim=self.token)
-        return change.adding(announced_at=now, claim="")
+        return change.adding(announced_at=now)
 
     def _won(self, claimed: Claimed, change: Change) -> None:
         change.apply()
