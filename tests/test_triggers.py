@@ -1189,6 +1189,22 @@ def test_a_second_trigger_of_one_name_is_kept_apart():
     assert [each.workflow for each in triggers.duplicates] == ["other"]
 
 
+def test_a_second_function_of_one_name_is_kept_apart():
+    """It is another one, and not the first one loaded again: it stands elsewhere."""
+
+    def placed(cake, **kwargs):
+        return {"n": 1}
+
+    first, before = on_saved_cakes(placed), placed
+
+    def placed(cake, **kwargs):
+        return {"n": 2}
+
+    assert on_saved_cakes(placed) is first
+    assert first.function is before
+    assert [each.function for each in triggers.duplicates] == [placed]
+
+
 @pytest.mark.django_db
 def test_a_trigger_can_be_taken_back():
     """One of an app that is not one's own hears nothing any more, and its name is free again."""

@@ -63,8 +63,8 @@ def split_source(source: str) -> tuple[str, str]:
     Raises:
         ValidationError: It is not written like that.
     """
-    label, colon, key = source.partition(":")
-    if not colon or not key or label.count(".") != 1:
+    label, _colon, key = source.partition(":")
+    if not key or label.count(".") != 1:
         message = _("Write a source as app.model:key, such as shop.order:17, not %(source)s.")
         raise ValidationError(message % {"source": repr(source)})
     return label.lower(), key
