@@ -331,11 +331,11 @@ def test_each_list_asks_for_its_collection(client, server, method, expected):
     """A list sends its filters and page arguments, and returns its payloads."""
     path, kind, filters = expected
     server.plan(wire.answer(200, {"collection": [{"id": "i", "uuid": "u"}]}))
-    found = list(getattr(client, method)(**filters, starting_after="s", limit=2))
+    found = list(getattr(client, method)(**filters, starting_after="s", limit=100))
 
     target = urlsplit(server.request.target)
     assert target.path == f"/api/v1{path}"
-    assert dict(parse_qsl(target.query)) == filters | {"starting_after": "s", "limit": "2"}
+    assert dict(parse_qsl(target.query)) == filters | {"starting_after": "s", "limit": "100"}
     assert [type(each) for each in found] == [kind]
 
 

@@ -201,3 +201,29 @@ def test_an_action_is_called_by_its_uuid():
     """An action has no ``id``; a page's cursor is its ``uuid``."""
     assert payloads.Action.from_json({"uuid": "u"}).cursor == "u"
     assert payloads.User.from_json({"id": "i", "key": "k"}).cursor == "i"
+
+
+@pytest.mark.parametrize("value", ["true", 1, [], None])
+def test_a_property_of_another_type_reads_as_none_or_empty(value):
+    """Whoever reads it need not ask what it is; the answer is in ``raw``."""
+    raw = {"id": "x", "log": value, "execution_data": value}
+    execution = payloads.RemoteExecution.from_json(raw)
+
+    assert ({}, None, raw) == (execution.log, execution.execution_data, execution.raw)
+    assert payloads.Workflow.from_json({"id": "x", "on": value}).on is None
+
+
+@pytest.mark.parametrize(
+    "kind", [payloads.RemoteExecution, payloads.Workflow, payloads.ActionType], ids=str
+)
+def test_what_is_made_by_hand_is_what_is_read_of_as_little(kind):
+    """A property that is not given is as one that was not answered."""
+    assert kind.from_json({"id": "x"}) == kind(id="x", raw={"id": "x"})
+
+
+def test_a_repr_shows_nothing_that_is_nested():
+    """Objects, lists and what may be anything hold what a log must not."""
+    execution = payloads.RemoteExecution.from_json({"id": "x", "log": {"a": "secret"}})
+    kind = payloads.ActionType.from_json({"id": "x", "groups": ["secret"], "code": "secret"})
+
+    assert "secret" not in f"{execution!r}{kind!r}"
