@@ -340,7 +340,6 @@ def test_a_serializer_is_data(alias):
     assert executions(alias) == [{"id": cake.pk, "name": "Sacher", "price": "12.50"}]
 
 
-@pytest.mark.django_db
 def test_a_project_without_rest_framework_has_triggers(python):
     """Nothing looks for a serializer where there can be none."""
     assert "[{'number': 7}] False\n" == python("""
@@ -369,6 +368,7 @@ print("rest_framework" in sys.modules)
 """)
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
