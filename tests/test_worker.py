@@ -98,8 +98,9 @@ def test_an_idle_loop_asks_the_database_about_once_a_second(river):
     worker.stop()
     thread.join(10)
 
-    # The first claim looks without asking whether it is worth it, and that of who was woken.
-    assert len(looks) <= 3 + took / 0.2
+    # Besides one look each time: who starts and who was woken claims at once, on MariaDB by a
+    # SELECT, and looks then.
+    assert len(looks) <= 5 + took / 0.2
     # These claims, and the first sign of life: its row, and what is older than it is kept.
     assert len(statements) - len(looks) <= 16
     assert 1 == len([sql for sql in statements if "account NOT IN" in sql])
