@@ -896,3 +896,24 @@ def test_the_async_twins_are_complete():
 def test_an_unset_argument_says_so():
     """The default of ``run_again``'s data can be told from None in a signature."""
     assert "= UNSET" in str(inspect.signature(services.run_again))
+
+
+@pytest.mark.parametrize("alias", EVERY_DATABASE)
+def test_the_adjectives_part_executions_by_what_they_wait_for(alias):
+    """Some wait for a person, and are in none of the parts."""
+    for status in Status:
+        Execution.objects.using(alias).create(workflow="bake", status=status)
+    Execution.objects.using(alias).create(workflow="bake", status=Status.UNKNOWN, due_at=None)
+    rows = Execution.objects.using(alias)
+
+    parts = {
+        name: sorted(getattr(rows, name)().values_list("status", flat=True))
+        for name in ("queued", "active", "finished")
+    }
+    assert parts == {
+        "queued": [Status.QUEUED],
+        "active": sorted([Status.RUNNING, Status.UPCOMING, Status.UNKNOWN]),
+        "finished": sorted(FINAL),
+    }
+    # The others: nobody knows whether they happened, or whether they have ended.
+    assert rows.count() == sum(map(len, parts.values())) + 2
